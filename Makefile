@@ -1,0 +1,45 @@
+# `make` lists what it can do. PORT, DATA_DIR, DATABASE_URL and others: see README.md.
+PY := .venv/bin/python
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run journey test test-slow lint fix bench reset docs
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## make .venv, fetch the packages; nothing to do when the locks are as before
+	@PYTHON='$(PYTHON)' dev/setup.sh
+
+run: setup ## run the whole system with demo data; Ctrl-C stops it
+	@exec $(PY) -m dev.run
+
+journey: setup ## walk the main journey through a running system and tell each step
+	@$(PY) -m dev.journey $(ARGS)
+
+test: setup ## run the tests but the slow ones; ARGS are pytest's
+	@dev/tools.sh
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup ## run the tests of faults and load, which take minutes
+	@dev/tools.sh
+	@$(PY) -m pytest -m slow $(ARGS)
+
+lint: setup ## check style, types and who imports whom
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports
+
+fix: setup ## correct what ruff can correct by itself
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+bench: setup ## compare with peers and measure
+	@$(PY) -m bench $(ARGS)
+
+reset: setup ## forget the local data, unless the system is running
+	@$(PY) -m dev.reset
+
+docs: setup ## write docs/openapi.json anew
+	@$(PY) -m dev.openapi

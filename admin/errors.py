@@ -1,0 +1,64 @@
+"""What goes wrong under /admin becomes a page; the numbers are those of the JSON API."""
+
+from flask import Flask, Response, g, make_response, request
+
+from admin import labels, page
+from api import errors
+from services.errors import DomainError
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    # The API's no-referrer would make browsers send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+}
+
+
+def init_app(app: Flask) -> None:
+    app.after_request(dress)
+
+
+def handle_domain_error(error: DomainError) -> Response:
+    status = errors.status_of(error)
+    response = problem_page(status, labels.message(error))
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def problem_page(status: int, text: str | None = None) -> Response:
+    title, usual = labels.problem(status)
+    html = page.render(
+        "problem.html",
+        title=title,
+        text=text or usual,
+        request_id=g.get("request_id"),
+    )
+    return make_response(html, status)
+
+
+def dress(response: Response) -> Response:
+    """Give every answer under /admin its headers, and make a page of a problem document.
+
+    An address that no view has, a wrong method and a failure belong to no blueprint, so the API's
+    handlers answer them: they know the status and have written the log.
+    """
+    if request.path != "/admin" and not request.path.startswith("/admin/"):
+        return response
+    if response.mimetype == errors.PROBLEM:
+        response = _as_page(response)
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    if request.endpoint != "admin.static" and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _as_page(problem: Response) -> Response:
+    response = problem_page(problem.status_code)
+    for name in ("Allow", "Retry-After"):
+        if name in problem.headers:
+            response.headers[name] = problem.headers[name]
+    return response

@@ -1,0 +1,91 @@
+"""Reading what was typed: forms, and the filters of the queue in an address."""
+
+import uuid
+
+from flask import request
+
+from api.json import Malformed, check_text
+from models import ReportState
+from services.errors import BadRequest, Invalid
+from services.feedback import OPEN_STATES, QueueFilter
+
+EVERY_STATE = "all"
+
+
+class TextTooLong(Invalid):
+    """At most {limit} characters."""
+
+    vi = "Nội dung dài quá {limit} ký tự. Vui lòng rút gọn."
+
+
+class FormMalformed(BadRequest):
+    """The form is not one of ours."""
+
+    vi = "Biểu mẫu không đúng dạng. Hãy tải lại trang rồi gửi lại."
+
+
+def text(name: str, *, limit: int) -> str | None:
+    """A field of the form, None when it is blank; lines end as everywhere but in forms.
+
+    Raises:
+        TextTooLong, FormMalformed
+    """
+    value = request.form.get(name, "").replace("\r\n", "\n").strip()
+    try:
+        check_text(value)
+    except Malformed as error:
+        raise FormMalformed from error
+    if len(value) > limit:
+        raise TextTooLong(limit=limit)
+    return value or None
+
+
+def version() -> int:
+    """The version of the report that the form was made from.
+
+    Raises:
+        FormMalformed
+    """
+    value = request.form.get("version", "")
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):  # noqa: PLR2004 - int4
+        raise FormMalformed
+    return int(value)
+
+
+def typed() -> dict[str, str]:
+    """The form as it came, to show it again."""
+    return {name: value for name, value in request.form.items() if name != "csrf"}
+
+
+def queue_filter() -> QueueFilter:
+    """The filter in the address; without a state the open reports are meant.
+
+    Raises:
+        BadRequest
+    """
+    state = request.args.get("state", "")
+    if state not in {"", EVERY_STATE, *ReportState}:
+        raise BadRequest
+    states = {"": sorted(OPEN_STATES), EVERY_STATE: ()}.get(state)
+    return QueueFilter(
+        states=[ReportState(state)] if states is None else states,
+        department=request.args.get("department") or None,
+        category=request.args.get("category") or None,
+        place=request.args.get("place") or None,
+        code=request.args.get("code") or None,
+    )
+
+
+def an_id(name: str) -> uuid.UUID | None:
+    """An id in the address.
+
+    Raises:
+        BadRequest
+    """
+    value = request.args.get(name)
+    if not value:
+        return None
+    try:
+        return uuid.UUID(value)
+    except ValueError as error:
+        raise BadRequest from error

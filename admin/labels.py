@@ -1,0 +1,146 @@
+"""The words of the staff view; the only place where codes become Vietnamese."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from models import Role
+from services.calendar import ZONE
+from services.errors import DomainError
+
+STATES = {
+    "received": "Mới nhận",
+    "assigned": "Đã phân công",
+    "in_progress": "Đang xử lý",
+    "pending_approval": "Chờ duyệt kết quả",
+    "waiting_citizen": "Chờ người dân bổ sung",
+    "resolved": "Đã có kết quả",
+    "rejected": "Không tiếp nhận",
+    "duplicate": "Trùng lặp",
+    "cancelled": "Người dân đã rút",
+    "closed": "Đã đóng",
+}
+# What a button says, and what stands on the page when it has been done.
+STEPS = {
+    "assign": ("Phân công", "Đã phân công."),
+    "hand_over": ("Chuyển đơn vị khác", "Đã chuyển đơn vị."),
+    "return": ("Trả lại điều phối", "Đã trả lại điều phối."),
+    "claim": ("Nhận xử lý", "Bạn đã nhận xử lý phản ánh này."),
+    "resolve": ("Báo kết quả", "Đã ghi kết quả."),
+    "reject": ("Không tiếp nhận", "Đã ghi không tiếp nhận."),
+    "reconsider": ("Xem xét lại", "Phản ánh trở về hàng đợi mới nhận."),
+    "reopen": ("Mở lại", "Đã mở lại phản ánh."),
+    "publish": ("Công khai", "Đã công khai phản ánh."),
+    "save_text": ("Lưu nội dung công khai", "Đã lưu nội dung công khai."),
+    "unpublish": ("Ngừng công khai", "Phản ánh không còn công khai."),
+}
+EVENTS = {
+    "created": "Người dân gửi phản ánh",
+    "assign": "Phân công cho đơn vị",
+    "hand_over": "Chuyển đơn vị khác",
+    "return": "Trả lại điều phối",
+    "claim": "Nhận xử lý",
+    "resolve": "Báo kết quả",
+    "reject": "Không tiếp nhận",
+    "reconsider": "Xem xét lại",
+    "reopen": "Mở lại",
+    "rated": "Người dân đánh giá",
+    "recategorised": "Sửa lĩnh vực",
+}
+ACTORS = {"citizen": "Người dân", "staff": "Cán bộ", "system": "Hệ thống"}
+CLOCKS = {
+    "on_time": "Còn hạn",
+    "due_soon": "Sắp đến hạn",
+    "late": "Quá hạn",
+    "very_late": "Quá hạn lâu",
+    "stopped": "Đã xong",
+}
+REASONS = {
+    "not_ours": "Không thuộc thẩm quyền",
+    "no_action": "Không có việc cần xử lý",
+    "insufficient": "Không đủ thông tin",
+    "abusive": "Nội dung không phù hợp",
+}
+FIELDS = {
+    "department": "đơn vị",
+    "reason": "lý do",
+    "text": "nội dung trả lời",
+    "public_text": "nội dung công khai",
+}
+ROLES = {
+    Role.DISPATCHER: "Điều phối",
+    Role.HANDLER: "Xử lý",
+    Role.LEADER: "Lãnh đạo",
+    Role.COMMUNICATOR: "Truyền thông",
+    Role.HEALTH_CLERK: "Tiếp đón y tế",
+    Role.HEALTH_MANAGER: "Quản lý y tế",
+    Role.MARKET_MANAGER: "Quản lý chợ",
+    Role.ALERT_EDITOR: "Soạn cảnh báo",
+    Role.ALERT_APPROVER: "Duyệt cảnh báo",
+    Role.AUDITOR: "Kiểm tra nhật ký",
+    Role.ADMINISTRATOR: "Quản trị",
+}
+# The headline and the sentence of a page that only says what went wrong, by status.
+PROBLEMS = {
+    400: ("Yêu cầu không đúng", "Máy chủ không hiểu yêu cầu này."),
+    401: (
+        "Phiên làm việc đã kết thúc",
+        "Vui lòng đăng nhập lại. Nội dung vừa gửi chưa được lưu.",
+    ),
+    403: ("Không có quyền", "Bạn không có quyền làm việc này."),
+    404: ("Không tìm thấy", "Không có trang này, hoặc trang không thuộc phạm vi của bạn."),
+    405: ("Không dùng được cách này", "Địa chỉ này không nhận yêu cầu như vậy."),
+    409: ("Dữ liệu đã thay đổi", "Vui lòng tải lại trang rồi làm lại."),
+    413: ("Nội dung quá lớn", "Nội dung gửi lên vượt quá giới hạn cho phép."),
+    422: ("Nội dung chưa đúng", "Một số nội dung chưa hợp lệ."),
+    429: ("Quá nhiều yêu cầu", "Vui lòng chờ ít phút rồi thử lại."),
+    500: ("Hệ thống gặp lỗi", "Vui lòng thử lại. Nếu vẫn lỗi, hãy báo kèm mã yêu cầu."),
+    503: ("Tạm thời không phục vụ được", "Vui lòng thử lại sau ít phút."),
+}
+_MESSAGES = {
+    "field_needed": "Vui lòng điền {field}.",
+    "illegal_move": "Phản ánh đang ở trạng thái “{state}”, không chuyển sang “{to}” được.",
+    "public_text_needed": "Muốn công khai, vui lòng viết nội dung công khai đã duyệt.",
+    "unknown_department": "Vui lòng chọn một đơn vị đang hoạt động.",
+    "unknown_reason": "Vui lòng chọn một lý do trong danh sách.",
+    "unknown_category": "Vui lòng chọn một lĩnh vực trong danh sách.",
+    "stale": "Người khác vừa thay đổi phản ánh này. Nội dung bạn nhập vẫn được giữ.",
+}
+
+
+def message(error: DomainError) -> str:
+    """The error in a clerk's words: the API names fields and codes, a page names labels."""
+    template = _MESSAGES.get(error.code)
+    if template is None:
+        return error.message("vi")
+    facts = {name: _word(str(value)) for name, value in error.facts.items()}
+    return template.format_map(facts)
+
+
+def problem(status: int) -> tuple[str, str]:
+    return PROBLEMS.get(status) or PROBLEMS[500 if status >= 500 else 400]  # noqa: PLR2004
+
+
+def roles(names: Iterable[str]) -> str:
+    return ", ".join(ROLES[Role(name)] for name in names)
+
+
+def duration(delta: dt.timedelta) -> str:
+    """The largest unit says enough for a list: "5 phút", "3 giờ", "2 ngày"."""
+    minutes = max(0, int(delta.total_seconds() // 60))
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} phút"
+    hours = minutes // 60
+    return f"{hours} giờ" if hours < 24 else f"{hours // 24} ngày"  # noqa: PLR2004 - a day
+
+
+def local(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M}"
+
+
+def event_text(kind: str, text: str | None) -> str | None:
+    """A rejection keeps its reason as a code only when no text was sent with it."""
+    return REASONS.get(text or "", text) if kind == "reject" else text
+
+
+def _word(code: str) -> str:
+    return STATES.get(code) or FIELDS.get(code) or code

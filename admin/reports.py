@@ -1,0 +1,173 @@
+"""One report: all that is known of it, and the steps that are legal now."""
+
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, make_response, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from admin import door, forms, labels, page
+from api import errors, files
+from api.current import current
+from models import Category, Citizen, Report, ReportEvent, Upload
+from services import feedback, permissions
+from services.errors import DomainError, NotFound, Stale
+from services.permissions import Action
+
+blp = Blueprint("reports", __name__, url_prefix="/reports")
+
+TEXT = 4000
+REASON = 2000
+CODE = 60
+STEPS = {step.name: step for step in feedback.TRANSITIONS}
+# What each button of the publication form makes of the report beside its text.
+PUBLICATION = {"publish": "public", "save_text": "public", "unpublish": "private"}
+# The texts of these steps stay inside the offices; all others are read by the reporter.
+INTERNAL_STEPS = frozenset({"return", "hand_over"})
+
+
+@blp.get("/<uuid:report_id>")
+def show(report_id: uuid.UUID) -> Response:
+    return _page(report_id)
+
+
+@blp.post("/<uuid:report_id>/reporter")
+def reporter(report_id: uuid.UUID) -> Response:
+    """Show who sent it: an action of its own, because each look is recorded."""
+    with current.db.transaction() as session:
+        person = feedback.read_reporter(session, door.visit().actor, report_id, at=current.now())
+    return _page(report_id, reporter=person, reporter_asked=True)
+
+
+@blp.post("/<uuid:report_id>/move")
+def move(report_id: uuid.UUID) -> AnyResponse:
+    name = request.form.get("step", "")
+    if name not in STEPS:
+        raise forms.FormMalformed
+
+    def carry_out(session: Any) -> Report:
+        asked = feedback.Move(
+            to=STEPS[name].to,
+            department=forms.text("department", limit=CODE),
+            category=forms.text("category", limit=CODE),
+            text=forms.text("text", limit=TEXT),
+            reason=forms.text("reason", limit=REASON),
+        )
+        return feedback.move(
+            session,
+            door.visit().actor,
+            report_id,
+            asked,
+            version=forms.version(),
+            at=current.now(),
+        )
+
+    return _attempt(report_id, name, carry_out)
+
+
+@blp.post("/<uuid:report_id>/edit")
+def edit(report_id: uuid.UUID) -> AnyResponse:
+    name = request.form.get("step", "")
+    if name not in PUBLICATION:
+        raise forms.FormMalformed
+
+    def carry_out(session: Any) -> Report:
+        return feedback.edit(
+            session,
+            door.visit().actor,
+            report_id,
+            version=forms.version(),
+            at=current.now(),
+            public_text=forms.text("public_text", limit=TEXT),
+            visibility=PUBLICATION[name],
+        )
+
+    return _attempt(report_id, name, carry_out)
+
+
+def _attempt(report_id: uuid.UUID, step: str, work: Callable[[Any], Report]) -> AnyResponse:
+    """Do the work and go back to the report; a refusal shows it again with what was typed."""
+    try:
+        with current.db.transaction() as session:
+            report = work(session)
+    except NotFound:
+        raise
+    except DomainError as error:
+        return _page(report_id, failed=step, error=error)
+    # Who returns a report to the dispatcher may not see it any more.
+    stays = permissions.can(door.visit().actor, Action.READ, report)
+    back = f"/admin/reports/{report_id}" if stays else "/admin/"
+    return redirect(f"{back}?done={step}", HTTPStatus.SEE_OTHER)
+
+
+def _page(
+    report_id: uuid.UUID,
+    *,
+    failed: str = "",
+    error: DomainError | None = None,
+    reporter: Citizen | None = None,
+    reporter_asked: bool = False,
+) -> Response:
+    actor = door.visit().actor
+    with current.db.reading() as session:
+        report = feedback.read(session, actor, report_id)
+        names = feedback.staff_names(session, report)
+        categories = feedback.categories(session)
+        departments = feedback.departments(session)
+    sees_all = permissions.can(actor, Action.READ_INTERNAL, report)
+    events = [event for event in report.timeline if event.public or sees_all]
+    html = page.render(
+        "report.html",
+        report=report,
+        clock=feedback.clock(report, at=current.now()),
+        now=current.now(),
+        photos=[(photo, _links(photo)) for photo in report.photos],
+        events=[_event(event, names, categories) for event in events],
+        steps=feedback.next_steps(actor, report),
+        internal_steps=INTERNAL_STEPS,
+        reasons=feedback.REJECTION_REASONS,
+        departments=departments,
+        categories=categories,
+        may_publish=permissions.can(actor, Action.PUBLISH, report),
+        may_see_reporter=permissions.can(actor, Action.SEE_REPORTER, report),
+        reporter=reporter,
+        reporter_asked=reporter_asked,
+        failed=failed,
+        typed=forms.typed() if failed else {},
+        complaint=labels.message(error) if error else None,
+        changed_meanwhile=isinstance(error, Stale),
+        done=labels.STEPS.get(request.args.get("done", ""), (None, None))[1],
+    )
+    return make_response(html, _status(error))
+
+
+def _status(error: DomainError | None) -> HTTPStatus:
+    if error is None:
+        return HTTPStatus.OK
+    # 412 is for a client that sent a condition; a person's form meets a conflict.
+    return HTTPStatus.CONFLICT if isinstance(error, Stale) else errors.status_of(error)
+
+
+def _links(photo: Upload) -> dict[str, str] | None:
+    """Addresses without a host: the page's own, by whatever name it was reached."""
+    links = files.links(photo)
+    host = current.settings.public_url
+    return links and {size: link.removeprefix(host) for size, link in links.items()}
+
+
+def _event(
+    event: ReportEvent, names: dict[uuid.UUID, str], categories: list[Category]
+) -> dict[str, Any]:
+    text = event.text
+    if event.kind == "recategorised" and text:
+        by_code = {category.code: category.name_vi for category in categories}
+        text = " → ".join(by_code.get(code, code) for code in text.split(" → "))
+    return {
+        "title": labels.EVENTS.get(event.kind, event.kind),
+        "by": names.get(event.actor_id) or labels.ACTORS[event.actor_kind],
+        "at": event.at,
+        "text": labels.event_text(event.kind, text),
+        "internal": not event.public,
+    }

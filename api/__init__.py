@@ -1,0 +1,1 @@
+"""The JSON edge: what the app, partners and monitoring see."""

@@ -1,0 +1,90 @@
+"""The application factory."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import logs
+from api import auth, cli, errors, openapi, requests
+from api.clock import utc_now
+from api.current import EXTENSION, State
+from api.json import OrjsonProvider
+from api.metrics import Metrics
+from api.oidc import RelyingParty
+from api.revocations import Revocations
+from api.routes import feedback, identity, notifications, places, platform
+from models import Database
+from services.storage import open_storage
+from services.tokens import Keys
+from settings import Settings
+
+BLUEPRINTS = [
+    identity.blp,
+    identity.keys,
+    places.blp,
+    *feedback.blueprints,
+    notifications.blp,
+    platform.blp,
+]
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+# Two threads work in each process; one more connection lets a health check through.
+POOL = {"pool_size": 3, "max_overflow": 0, "pool_timeout": 2}
+
+
+def create_app(
+    settings: Settings,
+    *,
+    db: Database | None = None,
+    now: Callable[[], dt.datetime] = utc_now,
+) -> Flask:
+    """The JSON API of one installation; tests hand in their own database and clock."""
+    logs.configure(settings.log_level)
+    app = Flask("api", static_url_path="/api/static")
+    app.json = OrjsonProvider(app)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.extensions[EXTENSION] = make_state(settings, db, now)
+    app.extensions["metrics"] = Metrics()
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    errors.init_app(app)
+    requests.init_app(app)
+    auth.init_app(app)
+    cli.init_app(app)
+    openapi.init_app(app, BLUEPRINTS)
+    return app
+
+
+def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.datetime]) -> State:
+    keys = Keys(
+        secret=settings.secret_key,
+        index=settings.index_key,
+        access_key=settings.access_token_key_file,
+        issuer=settings.public_url,
+    )
+    db = db or Database.at(settings.database_url, **POOL)
+    return State(
+        settings=settings,
+        db=db,
+        keys=keys,
+        storage=open_storage(settings.storage_url),
+        provider=RelyingParty(settings.oidc_issuer, keys.number_index),
+        revocations=Revocations(db),
+        now=now,
+        schema_head=schema_head(),
+    )
+
+
+def schema_head() -> str:
+    """The revision that this code was written for."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    if head is None:
+        raise RuntimeError("migrations/ holds no revision")
+    return head

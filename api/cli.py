@@ -1,0 +1,46 @@
+"""Commands of an installation: `flask --app wsgi COMMAND`."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from api.current import current
+from services import identity, reference
+
+REFERENCE = Path(__file__).parent.parent / "reference"
+
+
+def init_app(app: Flask) -> None:
+    app.cli.add_command(load_reference)
+    app.cli.add_command(create_admin)
+
+
+@click.command("load-reference")
+def load_reference() -> None:
+    """Load communes, departments and categories; repeatable."""
+    with current.db.transaction() as session:
+        counts = reference.load(session, rows)
+    click.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
+@click.command("create-admin")
+@click.option("--name", prompt=True)
+@click.option("--citizen-number", prompt=True, hide_input=True)
+def create_admin(name: str, citizen_number: str) -> None:
+    """Invite the first administrator; the number is asked for, so that no history keeps it."""
+    if not (citizen_number.isascii() and citizen_number.isdecimal() and len(citizen_number) == 12):  # noqa: PLR2004 - digits of a citizen number
+        raise click.BadParameter("a citizen number has 12 digits")
+    with current.db.transaction() as session:
+        identity.create_administrator(
+            session, current.keys.number_index(citizen_number), name=name, at=current.now()
+        )
+    click.echo("Invited. They enter the staff view by signing in at level 2.")
+
+
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """The lines of one reference file."""
+    with (REFERENCE / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file)

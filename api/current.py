@@ -1,0 +1,35 @@
+"""What a request needs of its application, under one name: `current.db`, `current.now()` …"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+from werkzeug.local import LocalProxy
+
+from api.oidc import RelyingParty
+from api.revocations import Revocations
+from models import Database
+from services.storage import Storage
+from services.tokens import Keys
+from settings import Settings
+
+EXTENSION = "c_thainguyen"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One application's parts; made once in create_app and never changed."""
+
+    settings: Settings
+    db: Database
+    keys: Keys
+    storage: Storage
+    provider: RelyingParty
+    revocations: Revocations
+    now: Callable[[], dt.datetime]
+    schema_head: str
+
+
+current = cast("State", LocalProxy(lambda: current_app.extensions[EXTENSION]))

@@ -1,0 +1,232 @@
+"""The relying party: turning an authorization code into a person (OpenID Connect Core 1.0).
+
+The one kind of outgoing call that web processes make. Everything about the provider comes from
+its discovery document, so another issuer is a matter of settings.
+"""
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+import structlog
+
+from services.errors import Invalid, Unavailable
+from services.identity import PersonClaims
+
+log = structlog.get_logger()
+
+LEEWAY = dt.timedelta(seconds=60)
+METADATA_LIFE_S = 3600.0
+# A stranger's token with an invented key id must not make us hammer the provider.
+FORCED_REFRESH_EVERY_S = 30.0
+TURN_S = 1.0
+TIMEOUT = httpx.Timeout(4.0, connect=2.0)
+MAX_ANSWER = 256 * 1024
+ASYMMETRIC = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
+SCOPES = ("openid", "profile", "citizen_id")
+
+
+class CodeRefused(Invalid):
+    """The identity provider refused this code; please sign in again."""
+
+    vi = "Nhà cung cấp định danh từ chối mã này; vui lòng đăng nhập lại."
+
+
+class ProviderUnavailable(Unavailable):
+    """The identity provider does not answer at the moment; please try again shortly."""
+
+    vi = "Hệ thống định danh tạm thời không trả lời; vui lòng thử lại sau ít phút."
+
+
+class ProviderAnswerInvalid(Exception):
+    """The provider's answer breaks the protocol; the log says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """How this system is known to the provider."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Cached:
+    value: dict[str, Any]
+    read_at: float
+
+
+class RelyingParty:
+    """Exchanges codes; one at a time in each process, so a slow provider holds one thread."""
+
+    def __init__(
+        self, issuer: str, number_index: Callable[[str], bytes], http: httpx.Client | None = None
+    ) -> None:
+        self.issuer = issuer
+        self._number_index = number_index
+        self._http = http or httpx.Client(timeout=TIMEOUT, follow_redirects=False)
+        self._turn = threading.Semaphore(1)
+        self._metadata: _Cached | None = None
+        self._jwks: _Cached | None = None
+
+    def authorization_endpoint(self) -> str:
+        """Where a browser is sent to sign in.
+
+        Raises:
+            ProviderUnavailable
+        """
+        with self._guarded():
+            return str(self._discovered()["authorization_endpoint"])
+
+    def names_itself_in(self, issuer: str | None) -> bool:
+        """Whether the `iss` of an authorization response is right (RFC 9207 section 2.4).
+
+        Raises:
+            ProviderUnavailable
+        """
+        with self._guarded():
+            metadata = self._discovered()
+        if issuer is None:
+            return not metadata.get("authorization_response_iss_parameter_supported", False)
+        return issuer == self.issuer
+
+    def exchange(
+        self, client: Client, *, code: str, code_verifier: str, nonce: str, redirect_uri: str
+    ) -> PersonClaims:
+        """The person who signed in.
+
+        Raises:
+            CodeRefused: the provider said no, or its ID token is not for us.
+            ProviderUnavailable: it did not answer in time, or another exchange has the turn.
+        """
+        with self._guarded():
+            answer = self._http.post(
+                self._discovered()["token_endpoint"],
+                data={
+                    "grant_type": "authorization_code",
+                    "code": code,
+                    "code_verifier": code_verifier,
+                    "redirect_uri": redirect_uri,
+                },
+                auth=(client.client_id, client.client_secret),
+            )
+            if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                raise ProviderUnavailable(retry_after=5)
+            if answer.status_code != httpx.codes.OK:
+                log.info("code_refused", status=answer.status_code)
+                raise CodeRefused
+            try:
+                payload = self._verified(_object(answer)["id_token"], client, nonce)
+                return self._person(payload)
+            except (jwt.InvalidTokenError, ProviderAnswerInvalid, KeyError, ValueError) as error:
+                log.warning("id_token_refused", kind=type(error).__name__)
+                raise CodeRefused from error
+
+    def _verified(self, token: str, client: Client, nonce: str) -> dict[str, Any]:
+        supported = self._discovered().get("id_token_signing_alg_values_supported", ["RS256"])
+        payload: dict[str, Any] = jwt.decode(
+            token,
+            self._key(jwt.get_unverified_header(token).get("kid")),
+            algorithms=[name for name in supported if name in ASYMMETRIC],
+            audience=client.client_id,
+            issuer=self.issuer,
+            leeway=LEEWAY,
+            options={"require": ["iss", "aud", "sub", "exp", "iat", "nonce"]},
+        )
+        if payload["nonce"] != nonce or payload.get("azp", client.client_id) != client.client_id:
+            raise ProviderAnswerInvalid("nonce or azp")
+        return payload
+
+    def _person(self, payload: dict[str, Any]) -> PersonClaims:
+        number = payload.get("citizen_number")
+        if number is not None and not (isinstance(number, str) and number.isdecimal()):
+            raise ProviderAnswerInvalid("citizen_number")
+        return PersonClaims(
+            issuer=self.issuer,
+            subject=str(payload["sub"]),
+            name=str(payload.get("name", "")),
+            acr=str(payload.get("acr", "")),
+            auth_time=dt.datetime.fromtimestamp(
+                payload.get("auth_time", payload["iat"]), tz=dt.UTC
+            ),
+            number_index=self._number_index(number) if number else None,
+        )
+
+    def _key(self, kid: str | None) -> jwt.PyJWK:
+        for forced in (False, True):
+            for key in jwt.PyJWKSet.from_dict(self._keys(forced=forced)).keys:
+                if key.key_id == kid:
+                    return key
+        raise ProviderAnswerInvalid("kid")
+
+    def _keys(self, *, forced: bool) -> dict[str, Any]:
+        age = time.monotonic() - self._jwks.read_at if self._jwks else float("inf")
+        if self._jwks is None or age > (FORCED_REFRESH_EVERY_S if forced else METADATA_LIFE_S):
+            uri = self._discovered()["jwks_uri"]
+            self._jwks = _Cached(_object(self._http.get(uri)), time.monotonic())
+        return self._jwks.value
+
+    def _discovered(self) -> dict[str, Any]:
+        """The provider's metadata (OpenID Connect Discovery 1.0), an hour old at most.
+
+        When the provider is away, older metadata do: people already known to it go on.
+        """
+        cached = self._metadata
+        if cached is not None and time.monotonic() - cached.read_at < METADATA_LIFE_S:
+            return cached.value
+        address = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+        metadata = _object(self._http.get(address))
+        if metadata.get("issuer") != self.issuer:
+            raise ProviderAnswerInvalid("issuer")
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
+            _check_address(str(metadata.get(name, "")), self.issuer)
+        self._metadata = _Cached(metadata, time.monotonic())
+        return metadata
+
+    def _guarded(self) -> "_Guard":
+        return _Guard(self._turn)
+
+
+class _Guard:
+    """One outgoing call at a time; what goes wrong on the way becomes ProviderUnavailable."""
+
+    def __init__(self, turn: threading.Semaphore) -> None:
+        self._turn = turn
+
+    def __enter__(self) -> None:
+        if not self._turn.acquire(timeout=TURN_S):
+            raise ProviderUnavailable(retry_after=2)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._turn.release()
+        if isinstance(error, (httpx.HTTPError, ProviderAnswerInvalid)):
+            log.warning("provider_unavailable", kind=type(error).__name__)
+            raise ProviderUnavailable(retry_after=5) from error
+
+
+def _check_address(address: str, issuer: str) -> None:
+    """Metadata may not send us to another scheme or, over plain http, to another machine."""
+    parts = urlsplit(address)
+    home = urlsplit(issuer)
+    if parts.scheme not in {home.scheme, "https"} or not parts.hostname:
+        raise ProviderAnswerInvalid("address")
+    if parts.scheme == "http" and parts.hostname != home.hostname:
+        raise ProviderAnswerInvalid("address")
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    if answer.status_code != httpx.codes.OK or len(answer.content) > MAX_ANSWER:
+        raise ProviderAnswerInvalid(f"status {answer.status_code}")
+    try:
+        value = answer.json()
+    except ValueError as error:
+        raise ProviderAnswerInvalid("no JSON") from error
+    if not isinstance(value, dict):
+        raise ProviderAnswerInvalid("no object")
+    return value

@@ -1,0 +1,125 @@
+"""The contract: an OpenAPI 3.1 document made from the views, and a page for people to read it."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from flask import Flask, Response, render_template
+from flask_smorest import Api
+from flask_smorest.utils import deepupdate
+
+from api.blueprint import Blueprint, public
+from api.errors import PROBLEM, STATUS
+from services.errors import DomainError
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+DESCRIPTION = """\
+The API of C-Thái Nguyên for the mobile app and for partners.
+
+Every answer with a status of 400 or more is a problem document (RFC 9457); switch on its `code`.
+Sign in through Thái Nguyên ID (`GET /auth/config`, `POST /auth/login`) and send the access token
+as `Authorization: Bearer`. Lists come in pages: follow `next_cursor`.
+"""
+_PROBLEM_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "examples": ["/problems/report_not_found"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "In Vietnamese, or English on request."},
+        "code": {"type": "string", "description": "What a client switches on."},
+        "request_id": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON pointer (RFC 6901)."},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
+    """flask-smorest with problem documents as its errors; api.errors answers, not this."""
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to api.errors."""
+
+    def _register_responses(self) -> None:
+        """Name the one shape that every error has."""
+        self.spec.components.schema("Problem", _PROBLEM_SCHEMA)
+        for status in HTTPStatus:
+            self.spec.components.response(status.name, _problem_response(status.phrase))
+        self.spec.components.response("DEFAULT_ERROR", _problem_response("A problem document"))
+
+
+def _problem_response(description: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {PROBLEM: {"schema": schema}}}
+
+
+def fails(*kinds: type[DomainError]) -> Callable[[View], View]:
+    """Document which problems a view answers with; the codes are those of the error classes."""
+    by_status: dict[HTTPStatus, list[str]] = defaultdict(list)
+    for kind in kinds:
+        status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
+        by_status[status].append(kind.__new__(kind).code)
+    responses = {
+        str(status.value): _problem_response(", ".join(f"`{code}`" for code in codes))
+        for status, codes in by_status.items()
+    }
+
+    def document(view: View) -> View:
+        notes = dict(getattr(view, "_apidoc", {}))
+        notes["manual_doc"] = deepupdate(
+            dict(notes.get("manual_doc", {})), {"responses": responses}
+        )
+        view._apidoc = notes  # type: ignore[attr-defined]  # noqa: SLF001 - flask-smorest's place for notes
+        return view
+
+    return document
+
+
+def init_app(app: Flask, blueprints: list[Blueprint]) -> ProblemApi:
+    app.config |= {
+        "API_TITLE": "C-Thái Nguyên",
+        "API_VERSION": "1",
+        "OPENAPI_VERSION": "3.1.0",
+        "OPENAPI_URL_PREFIX": "/api",
+        "OPENAPI_JSON_PATH": "openapi.json",
+    }
+    api = ProblemApi(
+        app,
+        spec_kwargs={
+            "info": {"description": DESCRIPTION},
+            "security": [{"bearer": []}],
+        },
+    )
+    api.spec.components.security_scheme(
+        "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    )
+    for blueprint in blueprints:
+        api.register_blueprint(blueprint)
+    app.add_url_rule("/api/docs", "api_docs", human_page(api))
+    return api
+
+
+def human_page(api: ProblemApi) -> Callable[[], Response]:
+    @public
+    def show() -> Response:
+        spec = api.spec.to_dict()
+        response = Response(render_template("docs.html", spec=spec), mimetype="text/html")
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+        return response
+
+    return show

@@ -1,0 +1,55 @@
+"""Pages by key, never by offset: a cursor says after which row to go on."""
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, after_this_request, request
+
+from api.signing import sign, unsign
+from services.errors import BadRequest
+
+
+class CursorInvalid(BadRequest):
+    """This cursor is not one of ours; start again without it."""
+
+    vi = "Cursor không hợp lệ; hãy bắt đầu lại không kèm cursor."
+
+
+def before(cursor: str | None) -> uuid.UUID | None:
+    """The id that a cursor of this route names.
+
+    Raises:
+        CursorInvalid: it was changed, or comes from another route.
+    """
+    if cursor is None:
+        return None
+    key = unsign(_purpose(), cursor)
+    if key is None:
+        raise CursorInvalid
+    return uuid.UUID(bytes=key)
+
+
+def page(rows: Sequence[Any], limit: int) -> dict[str, Any]:
+    """Up to `limit` of `rows`, which hold one more where there is a next page."""
+    items = rows[:limit]
+    cursor = None
+    if len(rows) > limit:
+        cursor = sign(_purpose(), items[-1].id.bytes)
+        _link(cursor)
+    return {"items": items, "next_cursor": cursor}
+
+
+def _link(cursor: str) -> None:
+    query = {**request.args.to_dict(), "cursor": cursor}
+
+    @after_this_request
+    def add(response: Response) -> Response:
+        response.headers["Link"] = f'<{request.path}?{urlencode(query)}>; rel="next"'
+        return response
+
+
+def _purpose() -> str:
+    """A cursor of one list is none of another's."""
+    return f"cursor|{request.url_rule.rule if request.url_rule else ''}"

@@ -1,0 +1,145 @@
+"""What happens around every request: its id, its limits, its one log line, its headers."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, g, request
+
+from api.json import NUL
+from services.errors import BadRequest, TooLarge
+
+log = structlog.get_logger()
+
+BODY_LIMIT = 64 * 1024
+WELL_FORMED_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+# More than this is not read to the end for politeness' sake: the connection is cut instead.
+DRAINED_AT_MOST = 32 * 1024 * 1024
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": (
+        "default-src 'none'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class BodyTooLarge(TooLarge):
+    """The body is larger than {limit_kb} KB."""
+
+    vi = "Nội dung gửi lên lớn hơn giới hạn {limit_kb} KB."
+
+
+class UnreadableAddress(BadRequest):
+    """The address holds the character U+0000."""
+
+    vi = "Địa chỉ chứa ký tự U+0000."
+
+
+def init_app(app: Flask) -> None:
+    # A body may not be read without a limit, whatever the view; larger ones are marked.
+    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+    app.before_request(begin)
+    app.after_request(finish)
+    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]
+
+
+def begin() -> None:
+    """Name the request, and refuse what no view should see."""
+    offered = request.headers.get("X-Request-Id", "")
+    g.request_id = offered if WELL_FORMED_ID.fullmatch(offered) else str(uuid.uuid4())
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if NUL in request.path or NUL in "".join(request.args.values()):
+        raise UnreadableAddress
+    view = current_app.view_functions.get(request.endpoint or "")
+    limit = getattr(view, "body_limit", BODY_LIMIT)
+    request.max_content_length = limit
+    if (request.content_length or 0) > limit:
+        refusal = getattr(view, "too_large", _too_large)
+        raise refusal()
+
+
+def finish(response: Response) -> Response:
+    """Set what every answer carries and write the request's line: a route, never an address."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "private, no-store"
+    request_id = g.get("request_id")
+    if request_id is None:  # The server refused the request before it had a name.
+        return response
+    response.headers["X-Request-Id"] = request_id
+    took = time.perf_counter() - g.began
+    route = request.url_rule.rule if request.url_rule else "(none)"
+    current_app.extensions["metrics"].observe(request.method, route, response.status_code, took)
+    if route not in {"/healthz", "/readyz"}:
+        log.info(
+            "request",
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            ms=round(took * 1000, 1),
+        )
+    return response
+
+
+def client_address() -> str:
+    """Whom a request comes from, as far as the trusted proxies tell."""
+    return request.remote_addr or "unknown"
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(limit_kb=BODY_LIMIT // 1024)
+
+
+class Draining:
+    """Reads what a view left of the body before the answer goes out.
+
+    A proxy that is still sending a body when the connection closes answers 502 in our name.
+    """
+
+    def __init__(self, wsgi: Callable[..., Iterable[bytes]]) -> None:
+        self._wsgi = wsgi
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        body = _Counted(environ["wsgi.input"])
+        environ["wsgi.input"] = body
+        answer = self._wsgi(environ, start_response)
+        length = environ.get("CONTENT_LENGTH") or "0"
+        left = (int(length) if length.isdecimal() else 0) - body.count
+        left = min(left, DRAINED_AT_MOST)
+        while left > 0:
+            chunk = body.read(min(left, 65536))
+            if not chunk:
+                break
+            left -= len(chunk)
+        return answer
+
+
+class _Counted:
+    """A body that knows how much of it was read."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        chunk: bytes = self._stream.read(size)
+        self.count += len(chunk)
+        return chunk
+
+    def readline(self, size: int = -1) -> bytes:
+        line: bytes = self._stream.readline(size)
+        self.count += len(line)
+        return line
+
+    def __iter__(self) -> Any:
+        return iter(self.readline, b"")

@@ -1,0 +1,1 @@
+"""Views: the contract above, one call of a service below."""

@@ -1,0 +1,5 @@
+"""Reports: the citizen's own, the public's, and the staff's."""
+
+from api.routes.feedback import citizen, public, staff
+
+blueprints = [citizen.blp, public.blp, staff.blp]

@@ -1,0 +1,127 @@
+"""Reports for staff, by tokens of audience staff."""
+
+import uuid
+from typing import Any
+
+from api import auth, etags, paging
+from api.blueprint import Blueprint
+from api.current import current
+from api.openapi import fails
+from api.paging import CursorInvalid
+from api.schemas.base import page_of
+from api.schemas.feedback import (
+    DepartmentsOut,
+    QueueQuery,
+    ReportPatch,
+    StaffReportDetailOut,
+    StaffReportOut,
+    TransitionIn,
+)
+from models import Audience
+from services import feedback
+from services.errors import PreconditionNeeded, Stale
+from services.feedback import ReportNotFound
+from services.feedback.reports import UnknownCategory
+from services.feedback.workflow import (
+    FieldNeeded,
+    IllegalMove,
+    MoveNotYours,
+    PublicTextNeeded,
+    SameDepartment,
+    UnknownDepartment,
+    UnknownReason,
+)
+from services.uploads import UploadsUnusable
+
+blp = Blueprint(
+    "staff",
+    __name__,
+    url_prefix="/api/v1/staff",
+    description="For staff",
+    audience=Audience.STAFF,
+)
+
+
+@blp.get("/reports")
+@blp.arguments(QueueQuery, location="query")
+@blp.response(200, page_of(StaffReportOut))
+@fails(CursorInvalid)
+def queue(asked: dict[str, Any]) -> Any:
+    """The reports I may see, newest first"""
+    limit = asked.pop("limit")
+    before = paging.before(asked.pop("cursor"))
+    wanted = feedback.QueueFilter(states=asked.pop("state"), **asked)
+    with current.db.reading() as session:
+        reports = feedback.queue(session, auth.actor(), wanted, before=before, limit=limit + 1)
+    return paging.page(reports, limit)
+
+
+@blp.get("/reports/<uuid:report_id>")
+@blp.response(200, StaffReportDetailOut)
+@fails(ReportNotFound)
+def get_report(report_id: uuid.UUID) -> Any:
+    """One report with its whole history"""
+    with current.db.reading() as session:
+        report = feedback.read(session, auth.actor(), report_id)
+    etags.send(report.version)
+    return report
+
+
+@blp.patch("/reports/<uuid:report_id>")
+@blp.arguments(ReportPatch)
+@blp.response(200, StaffReportDetailOut)
+@fails(ReportNotFound, PreconditionNeeded, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded)
+@blp.doc(parameters=[etags.HEADER])
+def edit(changes: dict[str, Any], report_id: uuid.UUID) -> Any:
+    """Correct the category, or publish with a cleared text"""
+    with current.db.transaction() as session:
+        report = feedback.edit(
+            session,
+            auth.actor(),
+            report_id,
+            version=etags.required_version(),
+            at=current.now(),
+            **changes,
+        )
+    etags.send(report.version)
+    return report
+
+
+@blp.post("/reports/<uuid:report_id>/transitions")
+@blp.arguments(TransitionIn)
+@blp.response(200, StaffReportDetailOut)
+@fails(
+    ReportNotFound,
+    PreconditionNeeded,
+    Stale,
+    IllegalMove,
+    MoveNotYours,
+    FieldNeeded,
+    UnknownDepartment,
+    UnknownReason,
+    SameDepartment,
+    UnknownCategory,
+    UploadsUnusable,
+)
+@blp.doc(parameters=[etags.HEADER])
+def move(asked: dict[str, Any], report_id: uuid.UUID) -> Any:
+    """Move a report to another state"""
+    with current.db.transaction() as session:
+        report = feedback.move(
+            session,
+            auth.actor(),
+            report_id,
+            feedback.Move(**asked),
+            version=etags.required_version(),
+            at=current.now(),
+        )
+    etags.send(report.version)
+    return report
+
+
+@blp.get("/departments")
+@blp.response(200, DepartmentsOut)
+def departments() -> Any:
+    """Where reports can be sent"""
+    with current.db.reading() as session:
+        return {"items": feedback.departments(session)}

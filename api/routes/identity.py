@@ -1,0 +1,141 @@
+"""Signing in and out, and the person signed in."""
+
+from typing import Any
+
+from api import auth
+from api.blueprint import Blueprint, any_audience, public
+from api.current import current
+from api.oidc import SCOPES, Client, CodeRefused, ProviderUnavailable
+from api.openapi import fails
+from api.requests import client_address
+from api.schemas.identity import (
+    AuthConfigOut,
+    LoginIn,
+    LoginOut,
+    MeIn,
+    MeOut,
+    RefreshIn,
+    TokensOut,
+)
+from services import identity
+from services.errors import Invalid
+from services.identity.people import UnknownHomePlace
+from services.limits import RateLimited
+from services.permissions import LEVEL_2
+
+blp = Blueprint("identity", __name__, url_prefix="/api/v1", description="Signing in")
+keys = Blueprint("keys", __name__, description="Keys of our tokens")
+
+
+class RedirectUriUnknown(Invalid):
+    """redirect_uri is not one of this app's; see GET /auth/config."""
+
+    vi = "redirect_uri không thuộc ứng dụng này; xem GET /auth/config."
+
+
+@blp.get("/auth/config")
+@public
+@blp.response(200, AuthConfigOut)
+def auth_config() -> Any:
+    """What the app must know to open the sign-in page"""
+    settings = current.settings
+    return {
+        "issuer": settings.oidc_issuer,
+        "client_id": settings.oidc_client_id,
+        "scopes": SCOPES,
+        "redirect_uris": settings.oidc_redirect_uris,
+        "acr_values": [LEVEL_2],
+    }
+
+
+@blp.post("/auth/login")
+@public
+@blp.arguments(LoginIn)
+@blp.response(200, LoginOut)
+@fails(CodeRefused, RedirectUriUnknown, identity.NotStaff, ProviderUnavailable, RateLimited)
+def login(asked: dict[str, Any]) -> Any:
+    """Exchange the provider's code for tokens"""
+    settings = current.settings
+    with current.db.transaction() as session:
+        identity.count_attempt(session, client_address(), at=current.now())
+    if not auth.is_registered(asked["redirect_uri"], settings.oidc_redirect_uris):
+        raise RedirectUriUnknown
+    # Outside of any transaction: a slow provider must not hold a connection.
+    claims = current.provider.exchange(
+        Client(settings.oidc_client_id, settings.oidc_client_secret),
+        code=asked["code"],
+        code_verifier=asked["code_verifier"],
+        nonce=asked["nonce"],
+        redirect_uri=asked["redirect_uri"],
+    )
+    with current.db.transaction() as session:
+        return identity.sign_in(
+            session,
+            claims,
+            keys=current.keys,
+            audience=asked["audience"],
+            device=identity.DeviceFacts(**asked["device"]),
+            at=current.now(),
+        )
+
+
+@blp.post("/auth/refresh")
+@public
+@blp.arguments(RefreshIn)
+@blp.response(200, TokensOut)
+@fails(identity.InvalidGrant)
+def refresh(asked: dict[str, Any]) -> Any:
+    """Get the next tokens of a session"""
+    with current.db.transaction() as session:
+        pair = identity.refresh(
+            session, asked["refresh_token"], keys=current.keys, at=current.now()
+        )
+    if pair is None:
+        raise identity.InvalidGrant
+    return pair
+
+
+@blp.post("/auth/logout")
+@any_audience
+@blp.response(204)
+def logout() -> None:
+    """End this session, on this device only"""
+    claims = auth.claims()
+    with current.db.transaction() as session:
+        identity.sign_out(session, claims.session_id, at=current.now())
+
+
+@blp.get("/me")
+@blp.response(200, MeOut)
+def me() -> Any:
+    """The person signed in"""
+    with current.db.reading() as session:
+        return _me(identity.get_citizen(session, auth.actor()))
+
+
+@blp.patch("/me")
+@blp.arguments(MeIn)
+@blp.response(200, MeOut)
+@fails(UnknownHomePlace)
+def update_me(changes: dict[str, Any]) -> Any:
+    """Change the language or the home place"""
+    with current.db.transaction() as session:
+        return _me(identity.update_me(session, auth.actor(), **changes))
+
+
+@keys.get("/.well-known/jwks.json")
+@public
+@keys.response(200)
+def jwks() -> Any:
+    """The public keys of our access tokens (RFC 7517)"""
+    return current.keys.jwks()
+
+
+def _me(citizen: Any) -> dict[str, Any]:
+    return {
+        "id": citizen.id,
+        "name": citizen.name,
+        "locale": citizen.locale,
+        "home_place_code": citizen.home_place_code,
+        "acr": auth.actor().acr,
+    }

@@ -1,0 +1,1 @@
+"""Commands for developing on one machine; the product never imports them."""

@@ -1,0 +1,52 @@
+"""The front door of a local system, from the same template as a deployed one."""
+
+import os
+import tempfile
+from pathlib import Path
+from string import Template
+
+from dev.config import PROJECT, Problem
+
+TEMPLATE = PROJECT / "deploy" / "nginx.conf.template"
+# The kernel's limit for the path of a Unix socket, less the closing zero.
+LONGEST_SOCKET_PATH = 107
+# Inside quotes nginx gives these a meaning, and no escape takes it from all of them.
+UNUSABLE = set('"\\$;{}\n')
+
+
+def socket_path(prefix: Path) -> Path:
+    """Return where the application listens: below the prefix, unless that path is too long."""
+    path = prefix / "web.sock"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and " " not in str(path):
+        return path
+    return Path(tempfile.mkdtemp(prefix="c-thainguyen-")) / "web.sock"
+
+
+def prepare(prefix: Path, *, listen: str, socket: Path, files: Path) -> None:
+    """Write nginx.conf into the prefix and clear away what an earlier run left.
+
+    Raises:
+        Problem: when a path cannot be written in nginx's language.
+    """
+    if UNUSABLE & set(f"{socket}{files}"):
+        raise Problem(f"nginx cannot use DATA_DIR because of a sign in its path: {files.parent}")
+    prefix.mkdir(parents=True, exist_ok=True)
+    prefix.chmod(0o700)
+    socket.unlink(missing_ok=True)
+    # Each start begins a new log, or it would grow for as long as the data are kept.
+    (prefix / "access.log").unlink(missing_ok=True)
+    (prefix / "nginx.conf").write_text(
+        render(listen=listen, upstream=f"unix:{socket}", files=files)
+    )
+
+
+def render(*, listen: str, upstream: str, files: Path) -> str:
+    """Fill in the template; names in small letters are nginx's own variables and stay."""
+    return Template(TEMPLATE.read_text()).safe_substitute(
+        LISTEN=listen,
+        UPSTREAM=upstream,
+        FILES_DIR=files,
+        ACCESS_LOG="access.log",
+        # As root nginx would hand over to nobody, who cannot enter a data directory of mode 700.
+        USER_DIRECTIVE="user root;" if os.geteuid() == 0 else "",
+    )

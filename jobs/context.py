@@ -1,0 +1,19 @@
+"""What tasks need of their process."""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models import Database
+from notifications.push import Push
+from services.storage import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`push` makes the sender when it is first needed, since Firebase costs 50 MB."""
+
+    db: Database
+    storage: Storage
+    push: Callable[[], Push]
+    now: Callable[[], dt.datetime]

@@ -1,0 +1,163 @@
+"""Every task, and the schedule of the periodic ones.
+
+A task runs at least once: its process may be killed at any point, and then another runs it from
+the start. So each of them asks first what is still to be done.
+"""
+
+import datetime as dt
+import random
+import uuid
+from collections.abc import Callable
+
+import procrastinate
+import structlog
+from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate.jobs import Job, Status
+
+from jobs.context import Context
+from notifications.push import Outcome
+from services import idempotency, limits, notifications, uploads
+
+log = structlog.get_logger()
+
+STALLED_AFTER_S = 20
+# A job that took its worker down so often is not tried again by itself.
+MOST_ATTEMPTS = 10
+KEPT_HOURS = 24
+# A push that could not be handed over for so long is told by the inbox alone.
+PUSH_GIVEN_UP_AFTER = dt.timedelta(hours=48)
+AGAIN = frozenset({Outcome.QUOTA, Outcome.UNAVAILABLE, Outcome.AUTH})
+FIRST_WAIT_S = 10.0
+LONGEST_WAIT_S = 900.0
+
+
+class TryAgain(Exception):
+    """Not everything was handed over; `after` is how long the other side asks us to wait."""
+
+    def __init__(self, after: dt.timedelta | None) -> None:
+        super().__init__("not handed over yet")
+        self.after = after
+
+
+class Backoff(BaseRetryStrategy):
+    """Twice as long each time, with jitter, and never sooner than the other side asks for."""
+
+    def __init__(self, given_up_after: dt.timedelta) -> None:
+        # The first waits are short; after ten of them every one is the longest.
+        self._most = MOST_ATTEMPTS + given_up_after / dt.timedelta(seconds=LONGEST_WAIT_S)
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        if job.attempts > self._most:
+            return None
+        wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**job.attempts)
+        # A quarter more or less, so that a thousand jobs do not come back in one moment.
+        wait *= random.uniform(0.75, 1.25)  # noqa: S311 - no secret hangs on it
+        if isinstance(exception, TryAgain) and exception.after is not None:
+            wait = max(wait, exception.after.total_seconds())
+        at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=wait)
+        return RetryDecision(retry_at=at)
+
+
+def push(context: Context, message_id: uuid.UUID) -> None:
+    """Hand one message over to every device that has not got it yet.
+
+    Raises:
+        TryAgain: some are left; the next run sends those only.
+    """
+    with context.db.transaction() as session:
+        due = notifications.undelivered(session, message_id)
+    if not due:
+        return
+    # Outside of any transaction: a slow FCM must not hold a connection or a lock.
+    results = context.push().send([message for _, message in due])
+    with context.db.transaction() as session:
+        notifications.record_outcomes(
+            session,
+            message_id,
+            [(device, result.outcome) for (device, _), result in zip(due, results, strict=True)],
+            at=context.now(),
+        )
+    for result in results:
+        log.info("push", outcome=result.outcome.value, subject_id=str(message_id))
+    left = [result for result in results if result.outcome in AGAIN]
+    if left:
+        waits = [result.retry_after for result in left if result.retry_after is not None]
+        raise TryAgain(max(waits, default=None))
+
+
+def derive_photo(context: Context, upload_id: uuid.UUID) -> None:
+    """Draw the kept sizes of a photo and delete what came in."""
+    with context.db.transaction() as session:
+        uploads.derive(session, upload_id, storage=context.storage)
+    with context.db.reading() as session:
+        uploads.discard_original(session, upload_id, storage=context.storage)
+
+
+def tidy_up(context: Context) -> None:
+    """Delete what nobody needs any more."""
+    at = context.now()
+    with context.db.transaction() as session:
+        uploads.sweep_orphans(session, storage=context.storage, at=at)
+        limits.forget_old(session, at=at)
+        idempotency.forget_old(session, at=at)
+
+
+def make_app(context: Context, connector: procrastinate.BaseConnector) -> procrastinate.App:
+    """The queue's application with every task under the name that services defer it by."""
+    app = procrastinate.App(connector=connector)
+    task(app, notifications.PUSH_TASK, push, context, Backoff(PUSH_GIVEN_UP_AFTER))
+    task(app, uploads.TASK, derive_photo, context, Backoff(dt.timedelta(hours=1)))
+
+    @app.periodic(cron="*/10 * * * * *")
+    @app.task(name="rescue", queue="upkeep", queueing_lock="rescue", pass_context=True)
+    async def rescue(job: JobContext, timestamp: int) -> None:
+        """Take over the jobs of workers that were killed."""
+        del timestamp
+        await rescue_stalled(job.app)
+
+    @app.periodic(cron="17 * * * *")
+    @app.task(name="tidy_up", queue="upkeep", queueing_lock="tidy_up")
+    def tidy_up_hourly(timestamp: int) -> None:
+        del timestamp
+        tidy_up(context)
+
+    @app.periodic(cron="43 * * * *")
+    @app.task(name="purge_jobs", queue="upkeep", queueing_lock="purge_jobs", pass_context=True)
+    async def purge_jobs(job: JobContext, timestamp: int) -> None:
+        """Forget jobs that succeeded a day ago; failed ones stay for a person to see."""
+        del timestamp
+        await job.app.job_manager.delete_old_jobs(nb_hours=KEPT_HOURS)
+
+    return app
+
+
+def task(
+    app: procrastinate.App,
+    name: str,
+    work: Callable[[Context, uuid.UUID], None],
+    context: Context,
+    retry: BaseRetryStrategy,
+) -> None:
+    """Register `work` under `name`; its log lines carry the id of the request behind it."""
+
+    @app.task(name=name, retry=retry)
+    def run(subject_id: str, request_id: str | None = None) -> None:
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id, task=name)
+        try:
+            work(context, uuid.UUID(subject_id))
+        except Exception as error:
+            # The kind alone, since a message may quote a row; the queue tries again.
+            log.warning("task_failed", kind=type(error).__name__, subject_id=subject_id)
+            raise
+
+
+async def rescue_stalled(app: procrastinate.App) -> None:
+    """Queue again what a dead worker held; what killed ten workers is put aside as failed."""
+    manager = app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
+        log.warning("job_rescued", task=job.task_name, queue=job.queue, attempt=job.attempts)
+        if job.attempts >= MOST_ATTEMPTS:
+            await manager.finish_job(job, status=Status.FAILED, delete_job=False)
+        else:
+            await manager.retry_job(job)

@@ -1,0 +1,57 @@
+"""Tables, and the truths about one row."""
+
+from models.audit import AuditEvent
+from models.base import Base, Database
+from models.feedback import (
+    Category,
+    Report,
+    ReportEvent,
+    ReportState,
+    Upload,
+    UploadState,
+    Visibility,
+)
+from models.identity import (
+    AdminSession,
+    Audience,
+    Citizen,
+    Department,
+    DeviceSession,
+    RefreshToken,
+    Role,
+    RoleGrant,
+    Staff,
+)
+from models.notifications import Delivery, Device, InboxMessage
+from models.places import LegacyPair, LegacyPlace, Place
+from models.platform import IdempotencyKey, RateLimit
+
+__all__ = [
+    "AdminSession",
+    "Audience",
+    "AuditEvent",
+    "Base",
+    "Category",
+    "Citizen",
+    "Database",
+    "Delivery",
+    "Department",
+    "Device",
+    "DeviceSession",
+    "IdempotencyKey",
+    "InboxMessage",
+    "LegacyPair",
+    "LegacyPlace",
+    "Place",
+    "RateLimit",
+    "RefreshToken",
+    "Report",
+    "ReportEvent",
+    "ReportState",
+    "Role",
+    "RoleGrant",
+    "Staff",
+    "Upload",
+    "UploadState",
+    "Visibility",
+]

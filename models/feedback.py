@@ -1,0 +1,177 @@
+"""Reports of citizens: what was seen where, its photos, and its history."""
+
+import datetime as dt
+import enum
+import uuid
+
+from sqlalchemy import (
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Sequence,
+    SmallInteger,
+    String,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from models.base import Base, uuid_pk
+from models.identity import Department, Staff
+from models.places import Place
+
+
+class ReportState(enum.StrEnum):
+    """Where a report stands; services.feedback.transitions holds the moves between them."""
+
+    RECEIVED = "received"
+    ASSIGNED = "assigned"
+    IN_PROGRESS = "in_progress"
+    PENDING_APPROVAL = "pending_approval"
+    WAITING_CITIZEN = "waiting_citizen"
+    RESOLVED = "resolved"
+    REJECTED = "rejected"
+    DUPLICATE = "duplicate"
+    CANCELLED = "cancelled"
+    CLOSED = "closed"
+
+
+class Visibility(enum.StrEnum):
+    """Who may see a report: private is the reporter and staff; staff publish, nobody else does."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
+class UploadState(enum.StrEnum):
+    """A photo is checked at the door, and cleaned and made smaller by a job."""
+
+    PROCESSING = "processing"
+    READY = "ready"
+    REJECTED = "rejected"
+
+
+# Codes count on over the years; a number is never given twice.
+REPORT_NUMBERS = Sequence("report_numbers", metadata=Base.metadata)
+
+
+class Category(Base):
+    """What a report is about, with the time its answer may take."""
+
+    __tablename__ = "categories"
+
+    code: Mapped[str] = mapped_column(String(60), primary_key=True)
+    name_vi: Mapped[str]
+    name_en: Mapped[str]
+    acknowledge_hours: Mapped[int]
+    resolve_days: Mapped[int]
+    position: Mapped[int]
+    closed_at: Mapped[dt.datetime | None]
+
+
+class Report(Base):
+    """One thing that a citizen saw and told the province."""
+
+    __tablename__ = "reports"
+    __table_args__ = (
+        CheckConstraint("length(description) between 1 and 4000", name="description_length"),
+        CheckConstraint("lat between -90 and 90 and lng between -180 and 180", name="position"),
+        CheckConstraint("rating between 1 and 5", name="rating_range"),
+        CheckConstraint("(rating is null) = (rated_at is null)", name="rating_has_time"),
+        CheckConstraint(
+            "state not in ('assigned', 'in_progress', 'pending_approval') "
+            "or department_code is not null",
+            name="worked_on_by_a_department",
+        ),
+        CheckConstraint("visibility = 'private' or public_text is not null", name="public_text"),
+        Index(None, "reporter_id", "id"),
+        Index(None, "state", "id"),
+        Index(None, "department_code", "state", "id"),
+        Index("ix_reports_public", "id", postgresql_where="visibility = 'public'"),
+    )
+
+    id: Mapped[uuid_pk]
+    code: Mapped[str] = mapped_column(String(20), unique=True)
+    reporter_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("citizens.id"))
+    hide_reporter: Mapped[bool]
+    category_code: Mapped[str] = mapped_column(ForeignKey("categories.code"))
+    description: Mapped[str]
+    lat: Mapped[float] = mapped_column(Float)
+    lng: Mapped[float] = mapped_column(Float)
+    accuracy_m: Mapped[float | None] = mapped_column(Float)
+    place_code: Mapped[str] = mapped_column(ForeignKey("places.code"))
+    place_uncertain: Mapped[bool]
+    address: Mapped[str | None]
+    occurred_at: Mapped[dt.datetime | None]
+    source: Mapped[str] = mapped_column(String(10))
+    visibility: Mapped[Visibility]
+    public_text: Mapped[str | None]
+    state: Mapped[ReportState]
+    department_code: Mapped[str | None] = mapped_column(ForeignKey("departments.code"))
+    assignee_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
+    version: Mapped[int]
+    acknowledge_due_at: Mapped[dt.datetime]
+    resolve_due_at: Mapped[dt.datetime]
+    acknowledged_at: Mapped[dt.datetime | None]
+    resolved_at: Mapped[dt.datetime | None]
+    reopened_count: Mapped[int] = mapped_column(SmallInteger)
+    rating: Mapped[int | None] = mapped_column(SmallInteger)
+    rating_text: Mapped[str | None]
+    rated_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+
+    category: Mapped[Category] = relationship(lazy="raise_on_sql")
+    place: Mapped[Place] = relationship(lazy="raise_on_sql")
+    department: Mapped[Department | None] = relationship(lazy="raise_on_sql")
+    assignee: Mapped[Staff | None] = relationship(lazy="raise_on_sql")
+    photos: Mapped[list["Upload"]] = relationship(
+        lazy="raise_on_sql", order_by="(Upload.position, Upload.id)", viewonly=True
+    )
+    timeline: Mapped[list["ReportEvent"]] = relationship(
+        lazy="raise_on_sql", order_by="ReportEvent.id", viewonly=True
+    )
+
+
+class ReportEvent(Base):
+    """One step in the history of a report; appended, never edited."""
+
+    __tablename__ = "report_events"
+    __table_args__ = (
+        CheckConstraint("actor_kind in ('citizen', 'staff', 'system')", name="actor_kind"),
+        Index(None, "report_id", "id"),
+    )
+
+    id: Mapped[uuid_pk]
+    report_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("reports.id"))
+    at: Mapped[dt.datetime]
+    kind: Mapped[str] = mapped_column(String(30))
+    actor_kind: Mapped[str] = mapped_column(String(10))
+    actor_id: Mapped[uuid.UUID | None]
+    from_state: Mapped[str | None] = mapped_column(String(30))
+    to_state: Mapped[str | None] = mapped_column(String(30))
+    text: Mapped[str | None]
+    public: Mapped[bool]
+
+
+class Upload(Base):
+    """A photo: stored as sent until the job has cleaned it, then only as the two cleaned sizes."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index(None, "owner_id", "created_at"),
+        Index(None, "report_id"),
+        CheckConstraint("(state = 'rejected') = (reason is not null)", name="rejected_has_reason"),
+        CheckConstraint("num_nonnulls(owner_id, staff_id) = 1", name="one_owner"),
+    )
+
+    id: Mapped[uuid_pk]
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("citizens.id"))
+    staff_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
+    state: Mapped[UploadState]
+    reason: Mapped[str | None] = mapped_column(String(60))
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    created_at: Mapped[dt.datetime]
+    report_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("reports.id"))
+    position: Mapped[int] = mapped_column(SmallInteger)
+    shows_result: Mapped[bool]

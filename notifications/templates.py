@@ -1,0 +1,138 @@
+"""The words of every kind of notification, in Vietnamese and English.
+
+Two texts per kind: the inbox's, which may name the report, and the push's, which leaves the
+country and therefore says only that something is there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+Lane = Literal["urgent", "normal", "bulk"]
+
+APP_NAME = "C-Thái Nguyên"
+DEFAULT_LOCALE = "vi"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`group` is what a citizen mutes; `inbox` and `push` are by locale."""
+
+    lane: Lane
+    ttl: timedelta
+    group: str
+    inbox: Mapping[str, Text]
+    push: Mapping[str, Text]
+
+
+_REPORT_PUSH = {
+    "vi": Text(APP_NAME, "Phản ánh của bạn có cập nhật mới."),
+    "en": Text(APP_NAME, "There is news about your report."),
+}
+_QUESTION_PUSH = {
+    "vi": Text(APP_NAME, "Cơ quan xử lý cần bạn bổ sung thông tin cho phản ánh."),
+    "en": Text(APP_NAME, "The office needs more information about your report."),
+}
+_SECURITY_PUSH = {
+    "vi": Text(APP_NAME, "Có thông báo bảo mật về tài khoản của bạn."),
+    "en": Text(APP_NAME, "There is a security notice about your account."),
+}
+
+
+def _report(vi: Text, en: Text, push: Mapping[str, Text] = _REPORT_PUSH) -> Kind:
+    """Make a kind of news about a citizen's own report: worth waking a phone for a few days."""
+    return Kind("normal", timedelta(days=3), "reports", {"vi": vi, "en": en}, push)
+
+
+KINDS: Mapping[str, Kind] = {
+    "report_received": _report(
+        vi=Text("Đã nhận phản ánh", "Hệ thống đã nhận phản ánh {code} của bạn."),
+        en=Text("Report received", "We have received your report {code}."),
+    ),
+    "report_assigned": _report(
+        vi=Text(
+            "Phản ánh đã được chuyển xử lý",
+            "Phản ánh {code} đã được chuyển đến {department} để xử lý.",
+        ),
+        en=Text("Report assigned", "Your report {code} has been passed to {department}."),
+    ),
+    "report_in_progress": _report(
+        vi=Text("Phản ánh đang được xử lý", "Phản ánh {code} của bạn đang được xử lý."),
+        en=Text("Report in progress", "Work on your report {code} has begun."),
+    ),
+    "report_waiting_citizen": _report(
+        vi=Text(
+            "Cần bạn bổ sung thông tin",
+            "Để xử lý phản ánh {code}, cơ quan xử lý cần bạn bổ sung: {text}",
+        ),
+        en=Text(
+            "More information needed",
+            "To go on with your report {code}, the office asks you: {text}",
+        ),
+        push=_QUESTION_PUSH,
+    ),
+    "report_resolved": _report(
+        vi=Text("Phản ánh đã được giải quyết", "Kết quả giải quyết phản ánh {code}: {text}"),
+        en=Text("Report resolved", "The outcome of your report {code}: {text}"),
+    ),
+    "report_rejected": _report(
+        vi=Text("Phản ánh không được tiếp nhận", "Phản ánh {code} không được tiếp nhận: {text}"),
+        en=Text("Report not accepted", "Your report {code} was not accepted: {text}"),
+    ),
+    "report_reopened": _report(
+        vi=Text(
+            "Phản ánh được mở lại",
+            "Phản ánh {code} của bạn đã được mở lại và sẽ được xử lý tiếp.",
+        ),
+        en=Text("Report reopened", "Your report {code} is open again and will be worked on."),
+    ),
+    "report_closed": _report(
+        vi=Text("Phản ánh đã đóng", "Phản ánh {code} của bạn đã được đóng."),
+        en=Text("Report closed", "Your report {code} has been closed."),
+    ),
+    "security_session_revoked": Kind(
+        lane="urgent",
+        ttl=timedelta(days=1),
+        group="security",
+        inbox={
+            "vi": Text(
+                "Một phiên đăng nhập đã bị thu hồi",
+                "Một phiên đăng nhập vào tài khoản của bạn vừa bị thu hồi. Nếu không phải bạn "
+                "thực hiện, hãy đăng nhập lại và kiểm tra các thiết bị đang đăng nhập.",
+            ),
+            "en": Text(
+                "A session was ended",
+                "A session of your account has just been ended. If this was not you, sign in "
+                "again and look through the devices that are signed in.",
+            ),
+        },
+        push=_SECURITY_PUSH,
+    ),
+}
+
+
+def render(kind: str, locale: str, **facts: str) -> Text:
+    """Give the inbox's words for a notification.
+
+    Raises:
+        KeyError: The kind is unknown or one of its facts is missing; both are our mistakes.
+    """
+    template = _in(KINDS[kind].inbox, locale)
+    return Text(template.title.format(**facts), template.text.format(**facts))
+
+
+def push_text(kind: str, locale: str) -> Text:
+    """Give the words for a push payload; they take no facts, so none can leak."""
+    return _in(KINDS[kind].push, locale)
+
+
+def _in(texts: Mapping[str, Text], locale: str) -> Text:
+    """Choose the text for a locale such as "en" or "en-GB"; what we lack is read in Vietnamese."""
+    return texts.get(locale.partition("-")[0].lower(), texts[DEFAULT_LOCALE])

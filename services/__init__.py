@@ -1,0 +1,1 @@
+"""Use cases: functions on a session. No HTTP, no commit, no clock of their own."""

@@ -1,0 +1,58 @@
+"""Reports: sending them, finding them, and moving them to their end."""
+
+from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
+from services.feedback.reports import (
+    OPEN_STATES,
+    Clock,
+    Draft,
+    QueueFilter,
+    ReportNotFound,
+    categories,
+    clock,
+    departments,
+    mine,
+    public_report,
+    public_reports,
+    queue,
+    queue_counts,
+    read,
+    submit,
+)
+from services.feedback.transitions import (
+    REJECTION_REASONS,
+    TRANSITIONS,
+    Transition,
+    next_steps,
+)
+from services.feedback.workflow import Move, edit, move, rate, reopen
+
+__all__ = [
+    "OPEN_STATES",
+    "REJECTION_REASONS",
+    "TRANSITIONS",
+    "Clock",
+    "Draft",
+    "Move",
+    "QueueFilter",
+    "ReportNotFound",
+    "ReporterHidden",
+    "Transition",
+    "categories",
+    "clock",
+    "departments",
+    "edit",
+    "mine",
+    "move",
+    "newer_than",
+    "next_steps",
+    "public_report",
+    "public_reports",
+    "queue",
+    "queue_counts",
+    "rate",
+    "read",
+    "read_reporter",
+    "reopen",
+    "staff_names",
+    "submit",
+]

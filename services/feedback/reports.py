@@ -1,0 +1,356 @@
+"""Sending reports and finding them."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from models import (
+    Category,
+    Department,
+    Report,
+    ReportEvent,
+    ReportState,
+    Upload,
+    UploadState,
+    Visibility,
+)
+from models.feedback import REPORT_NUMBERS
+from services import audit, calendar, limits, notifications, permissions, places, uploads
+from services.errors import Invalid, NotFound
+from services.permissions import Actor
+from services.text import tidy
+
+PER_HOUR = 20
+OPEN_STATES = frozenset(ReportState) - {
+    ReportState.RESOLVED,
+    ReportState.REJECTED,
+    ReportState.DUPLICATE,
+    ReportState.CANCELLED,
+    ReportState.CLOSED,
+}
+# A phone may be a little ahead of us without its owner seeing the future.
+CLOCKS_DIFFER = dt.timedelta(minutes=5)
+
+
+class ReportNotFound(NotFound):
+    """There is no such report."""
+
+    vi = "Không có phản ánh này."
+
+
+class UnknownCategory(Invalid):
+    """There is no category {category!r}; see GET /report-categories."""
+
+    vi = "Không có lĩnh vực {category!r}; xem GET /report-categories."
+
+
+class OutsideProvince(Invalid):
+    """This place lies outside the province, about {distance_km} km from its nearest commune."""
+
+    vi = "Vị trí này nằm ngoài tỉnh, cách xã gần nhất khoảng {distance_km} km."
+
+
+class HappensLater(Invalid):
+    """occurred_at lies in the future."""
+
+    vi = "occurred_at nằm trong tương lai."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A report as the citizen wrote it; coordinates in WGS84 degrees, accuracy in metres."""
+
+    category: str
+    description: str
+    lat: float
+    lng: float
+    accuracy_m: float | None = None
+    place_code: str | None = None
+    address: str | None = None
+    occurred_at: dt.datetime | None = None
+    upload_ids: Sequence[uuid.UUID] = ()
+    hide_reporter: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFilter:
+    """What a member of staff looks for; what is empty does not narrow."""
+
+    states: Sequence[ReportState] = ()
+    department: str | None = None
+    category: str | None = None
+    place: str | None = None
+    code: str | None = None
+
+
+def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> Report:
+    """Take a citizen's report in, with its photos, deadlines, first notice and place.
+
+    Raises:
+        UnknownCategory, OutsideProvince, HappensLater, uploads.UploadsUnusable,
+        places.PlaceNotFound, limits.RateLimited
+    """
+    limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
+    category = open_category(session, draft.category)
+    if draft.occurred_at is not None and draft.occurred_at > at + CLOCKS_DIFFER:
+        raise HappensLater
+    where = places.resolve(session, lat=draft.lat, lng=draft.lng)
+    if where.place is None:
+        raise OutsideProvince(distance_km=round(where.distance_m / 1000))
+    place = places.get(session, draft.place_code) if draft.place_code else where.place
+    acknowledge_due_at, resolve_due_at = deadlines(category, at)
+    report = Report(
+        code=_next_code(session, at),
+        reporter_id=actor.id,
+        hide_reporter=draft.hide_reporter,
+        category_code=category.code,
+        description=tidy(draft.description),
+        lat=draft.lat,
+        lng=draft.lng,
+        accuracy_m=draft.accuracy_m,
+        place_code=place.code,
+        place_uncertain=where.uncertain or place.code != where.place.code,
+        address=tidy(draft.address) if draft.address else None,
+        occurred_at=draft.occurred_at,
+        source="app",
+        visibility=Visibility.PRIVATE,
+        state=ReportState.RECEIVED,
+        version=1,
+        acknowledge_due_at=acknowledge_due_at,
+        resolve_due_at=resolve_due_at,
+        reopened_count=0,
+        created_at=at,
+        updated_at=at,
+    )
+    session.add(report)
+    session.flush()
+    uploads.attach(session, actor, draft.upload_ids, report)
+    append(session, report, "created", actor, at=at, to_state=report.state.value)
+    audit.record(
+        session,
+        "report:create",
+        actor_kind=actor.kind.value,
+        actor_id=actor.id,
+        subject=("report", report.id),
+        at=at,
+    )
+    notifications.tell(
+        session,
+        actor.id,
+        "report_received",
+        subject=("report", report.id),
+        at=at,
+        code=report.code,
+    )
+    return load(session, Report.id == report.id)
+
+
+def read(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
+    """One report with all that is shown of it.
+
+    Raises:
+        ReportNotFound: also for one that exists but is not the actor's to read.
+    """
+    return load(session, Report.id == report_id, permissions.readable(actor))
+
+
+def load(session: Session, *conditions: ColumnElement[bool]) -> Report:
+    """One report, fresh from the database, with its history; asks no permission by itself.
+
+    Raises:
+        ReportNotFound
+    """
+    report = session.scalar(
+        shown()
+        .where(*conditions)
+        .options(selectinload(Report.timeline))
+        .execution_options(populate_existing=True)
+    )
+    if report is None:
+        raise ReportNotFound
+    return report
+
+
+def mine(
+    session: Session, actor: Actor, *, before: uuid.UUID | None, limit: int
+) -> Sequence[Report]:
+    """The citizen's own reports, newest first, those older than `before`."""
+    return _page(session, shown(), Report.reporter_id == actor.id, before=before, limit=limit)
+
+
+def queue(
+    session: Session,
+    actor: Actor,
+    wanted: QueueFilter,
+    *,
+    before: uuid.UUID | None,
+    limit: int,
+) -> Sequence[Report]:
+    """The reports that a member of staff may read, newest first."""
+    return _page(session, shown(), *matching(actor, wanted), before=before, limit=limit)
+
+
+def matching(actor: Actor, wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    """What a report must be to stand in this actor's queue under this filter."""
+    conditions = [permissions.readable(actor)]
+    if wanted.states:
+        conditions.append(Report.state.in_(wanted.states))
+    if wanted.department:
+        conditions.append(Report.department_code == wanted.department)
+    if wanted.category:
+        conditions.append(Report.category_code == wanted.category)
+    if wanted.place:
+        conditions.append(Report.place_code == wanted.place)
+    if wanted.code:
+        conditions.append(Report.code == wanted.code.strip().upper())
+    return conditions
+
+
+def queue_counts(session: Session, actor: Actor) -> dict[ReportState, int]:
+    """How many reports the actor may read stand in each state."""
+    query = (
+        select(Report.state, func.count()).where(permissions.readable(actor)).group_by(Report.state)
+    )
+    return dict(session.execute(query).tuples().all())
+
+
+def public_reports(
+    session: Session,
+    *,
+    category: str | None = None,
+    place: str | None = None,
+    before: uuid.UUID | None,
+    limit: int,
+) -> Sequence[Report]:
+    """Published reports, newest first."""
+    conditions: list[ColumnElement[bool]] = [Report.visibility == Visibility.PUBLIC]
+    if category:
+        conditions.append(Report.category_code == category)
+    if place:
+        conditions.append(Report.place_code == place)
+    query = select(Report).options(joinedload(Report.category), joinedload(Report.place))
+    return _page(session, query, *conditions, before=before, limit=limit)
+
+
+def public_report(session: Session, code: str) -> Report:
+    """Raises ReportNotFound, also for one that is not published."""
+    report = session.scalar(
+        select(Report)
+        .where(Report.code == code, Report.visibility == Visibility.PUBLIC)
+        .options(joinedload(Report.category), joinedload(Report.place))
+    )
+    if report is None:
+        raise ReportNotFound
+    return report
+
+
+def categories(session: Session) -> Sequence[Category]:
+    return session.scalars(
+        select(Category).where(Category.closed_at.is_(None)).order_by(Category.position)
+    ).all()
+
+
+def departments(session: Session) -> Sequence[Department]:
+    return session.scalars(
+        select(Department).where(Department.closed_at.is_(None)).order_by(Department.code)
+    ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How a report stands against its deadline: on_time, due_soon, late, very_late or stopped."""
+
+    level: str
+    paused: bool
+
+
+def clock(report: Report, *, at: dt.datetime) -> Clock:
+    """Late after the deadline, very late after twice the time, due soon in the last fifth."""
+    if report.state not in OPEN_STATES:
+        return Clock("stopped", paused=False)
+    allowed = report.resolve_due_at - report.created_at
+    left = report.resolve_due_at - at
+    if left < -allowed:
+        level = "very_late"
+    elif left < dt.timedelta():
+        level = "late"
+    elif left < allowed / 5:
+        level = "due_soon"
+    else:
+        level = "on_time"
+    return Clock(level, paused=report.state is ReportState.WAITING_CITIZEN)
+
+
+def open_category(session: Session, code: str) -> Category:
+    category = session.get(Category, code)
+    if category is None or category.closed_at is not None:
+        raise UnknownCategory(category=code)
+    return category
+
+
+def deadlines(category: Category, start: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+    """When a report that came at `start` is to be acknowledged and resolved."""
+    hours = category.acknowledge_hours, category.resolve_days * calendar.HOURS_A_DAY
+    acknowledge, resolve = (
+        calendar.after_working_time(start, dt.timedelta(hours=count)) for count in hours
+    )
+    return acknowledge, resolve
+
+
+def append(
+    session: Session,
+    report: Report,
+    kind: str,
+    actor: Actor,
+    *,
+    at: dt.datetime,
+    public: bool = True,
+    **facts: Any,
+) -> None:
+    """Add one step to the history of a report."""
+    session.add(
+        ReportEvent(
+            report_id=report.id,
+            at=at,
+            kind=kind,
+            actor_kind=actor.kind.value,
+            actor_id=actor.id,
+            public=public,
+            **facts,
+        )
+    )
+
+
+def shown() -> Select[Report]:
+    """Reports with all that a list shows, in a fixed number of statements."""
+    return select(Report).options(
+        joinedload(Report.category),
+        joinedload(Report.place),
+        joinedload(Report.department),
+        joinedload(Report.assignee),
+        selectinload(Report.photos.and_(Upload.state != UploadState.REJECTED)),
+    )
+
+
+def _page(
+    session: Session,
+    query: Select[Report],
+    *conditions: ColumnElement[bool],
+    before: uuid.UUID | None,
+    limit: int,
+) -> Sequence[Report]:
+    query = query.where(*conditions)
+    if before is not None:
+        query = query.where(Report.id < before)
+    return session.scalars(query.order_by(Report.id.desc()).limit(limit)).all()
+
+
+def _next_code(session: Session, at: dt.datetime) -> str:
+    """A code that people can read aloud; numbers are never given twice, gaps do no harm."""
+    number = session.scalar(REPORT_NUMBERS)
+    return f"TN-{at.astimezone(calendar.ZONE):%y}-{number:06d}"

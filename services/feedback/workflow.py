@@ -1,0 +1,350 @@
+"""Moving a report on: one function for every move of the table, whoever asks and by which door."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models import Department, Report, ReportState, Visibility
+from services import audit, notifications, permissions, uploads
+from services.errors import Conflict, Expired, Forbidden, Invalid, Stale
+from services.feedback import transitions
+from services.feedback.reports import (
+    ReportNotFound,
+    append,
+    deadlines,
+    load,
+    open_category,
+)
+from services.feedback.transitions import REJECTION_REASONS, Transition
+from services.permissions import Action, Actor
+from services.text import tidy
+
+REOPENED_WITHIN = dt.timedelta(days=7)
+REOPENED_AT_MOST = 2
+
+
+class IllegalMove(Conflict):
+    """A report that is {state} cannot become {to}."""
+
+    vi = "Phản ánh đang ở trạng thái {state}, không chuyển sang {to} được."
+
+
+class MoveNotYours(Forbidden):
+    """Your roles do not allow this step with this report."""
+
+    vi = "Vai trò của bạn không cho phép bước này với phản ánh này."
+
+
+class FieldNeeded(Invalid):
+    """This step needs the field {field!r}."""
+
+    vi = "Bước này cần có trường {field!r}."
+
+
+class UnknownDepartment(Invalid):
+    """There is no open department {department!r}."""
+
+    vi = "Không có đơn vị {department!r} đang hoạt động."
+
+
+class UnknownReason(Invalid):
+    """The reason must be one of: {reasons}."""
+
+    vi = "Lý do phải là một trong: {reasons}."
+
+
+class SameDepartment(Invalid):
+    """The report is with this department already."""
+
+    vi = "Phản ánh đang ở chính đơn vị này."
+
+
+class NotRateable(Conflict):
+    """Only a report that was resolved can be rated."""
+
+    vi = "Chỉ đánh giá được phản ánh đã có kết quả."
+
+
+class ReopeningExpired(Expired):
+    """A report can be reopened within seven days of its result."""
+
+    vi = "Chỉ mở lại được trong bảy ngày kể từ khi có kết quả."
+
+
+class ReopenedTooOften(Conflict):
+    """A report can be reopened twice at most."""
+
+    vi = "Chỉ được mở lại tối đa hai lần."
+
+
+class PublicTextNeeded(Invalid):
+    """A report is published with a text that staff cleared: send public_text."""
+
+    vi = "Muốn công khai, cần có public_text do cán bộ duyệt."
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is asked for: where to, and the fields that some moves need."""
+
+    to: ReportState
+    department: str | None = None
+    category: str | None = None
+    text: str | None = None
+    reason: str | None = None
+    upload_ids: Sequence[uuid.UUID] = ()
+
+
+def move(
+    session: Session,
+    actor: Actor,
+    report_id: uuid.UUID,
+    asked: Move,
+    *,
+    version: int,
+    at: dt.datetime,
+) -> Report:
+    """Move a report on behalf of staff; its row is locked, so two clerks cannot both win.
+
+    Raises:
+        ReportNotFound, Stale (`version` is not today's), IllegalMove, MoveNotYours, FieldNeeded,
+        UnknownDepartment, UnknownReason, SameDepartment, uploads.UploadsUnusable
+    """
+    report = _locked(session, actor, report_id)
+    if report.version != version:
+        raise Stale
+    step = transitions.find(actor, report, asked.to)
+    if step is None:
+        if transitions.is_known(report.state, asked.to):
+            raise MoveNotYours
+        raise IllegalMove(state=report.state.value, to=asked.to.value)
+    _carry_out(session, actor, report, step, asked, at=at)
+    # Not read(): a handler who returns a report may not see it any more, but sees this answer.
+    return load(session, Report.id == report_id)
+
+
+def reopen(
+    session: Session,
+    actor: Actor,
+    report_id: uuid.UUID,
+    *,
+    reason: str,
+    upload_ids: Sequence[uuid.UUID] = (),
+    at: dt.datetime,
+) -> Report:
+    """The reporter is not content: back to the department, within seven days, twice at most.
+
+    Raises:
+        ReportNotFound, IllegalMove, ReopeningExpired, ReopenedTooOften, uploads.UploadsUnusable
+    """
+    report = _locked(session, actor, report_id)
+    step = transitions.find(actor, report, ReportState.ASSIGNED)
+    if step is None:
+        raise IllegalMove(state=report.state.value, to=ReportState.ASSIGNED.value)
+    if report.resolved_at is None or at > report.resolved_at + REOPENED_WITHIN:
+        raise ReopeningExpired
+    if report.reopened_count >= REOPENED_AT_MOST:
+        raise ReopenedTooOften
+    asked = Move(to=ReportState.ASSIGNED, reason=reason, upload_ids=upload_ids)
+    _carry_out(session, actor, report, step, asked, at=at)
+    return load(session, Report.id == report_id)
+
+
+def rate(
+    session: Session,
+    actor: Actor,
+    report_id: uuid.UUID,
+    *,
+    score: int,
+    text: str | None = None,
+    at: dt.datetime,
+) -> Report:
+    """The reporter's verdict, 1 to 5; a later one takes the place of an earlier one.
+
+    Raises:
+        ReportNotFound, NotRateable
+    """
+    report = _locked(session, actor, report_id)
+    if report.state not in {ReportState.RESOLVED, ReportState.CLOSED}:
+        raise NotRateable
+    report.rating, report.rating_text, report.rated_at = score, text and tidy(text), at
+    append(session, report, "rated", actor, at=at, text=str(score))
+    _audit(session, actor, report, "report:rate", at=at, score=score)
+    return load(session, Report.id == report_id)
+
+
+def edit(
+    session: Session,
+    actor: Actor,
+    report_id: uuid.UUID,
+    *,
+    version: int,
+    at: dt.datetime,
+    **changes: Any,
+) -> Report:
+    """Correct the category, publish or unpublish, or word the public text.
+
+    Raises:
+        ReportNotFound, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded
+    """
+    report = _locked(session, actor, report_id)
+    if report.version != version:
+        raise Stale
+    needed = Action.DISPATCH if "category" in changes else Action.PUBLISH
+    if not permissions.can(actor, needed, report) or (
+        {"visibility", "public_text"} & changes.keys()
+        and not permissions.can(actor, Action.PUBLISH, report)
+    ):
+        raise MoveNotYours
+    if "category" in changes:
+        _recategorise(session, actor, report, changes["category"], at=at)
+    if "public_text" in changes:
+        text = changes["public_text"]
+        report.public_text = tidy(text) if text else None
+    if "visibility" in changes:
+        report.visibility = Visibility(changes["visibility"])
+    if report.visibility is Visibility.PUBLIC and report.public_text is None:
+        raise PublicTextNeeded
+    _touch(report, at)
+    _audit(session, actor, report, "report:edit", at=at, fields=sorted(changes))
+    return load(session, Report.id == report_id)
+
+
+def _locked(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
+    report = session.scalar(
+        select(Report)
+        .where(Report.id == report_id, permissions.readable(actor))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if report is None:
+        raise ReportNotFound
+    return report
+
+
+def _carry_out(
+    session: Session,
+    actor: Actor,
+    report: Report,
+    step: Transition,
+    asked: Move,
+    *,
+    at: dt.datetime,
+) -> None:
+    """Check the fields of a legal move, make it, and tell everybody concerned."""
+    for field in step.needs:
+        if not getattr(asked, field):
+            raise FieldNeeded(field=field)
+    if step.name == "reject" and asked.reason not in REJECTION_REASONS:
+        raise UnknownReason(reasons=", ".join(REJECTION_REASONS))
+    if asked.category and asked.category != report.category_code:
+        if not permissions.can(actor, Action.DISPATCH, report):
+            raise MoveNotYours
+        _recategorise(session, actor, report, asked.category, at=at)
+    origin = report.state
+    _apply(session, actor, report, step, asked, at=at)
+    report.state = step.to
+    if origin is ReportState.RECEIVED and report.acknowledged_at is None:
+        report.acknowledged_at = at
+    uploads.attach(
+        session, actor, asked.upload_ids, report, shows_result=step.to is ReportState.RESOLVED
+    )
+    _touch(report, at)
+    append(
+        session,
+        report,
+        step.name,
+        actor,
+        at=at,
+        from_state=origin.value,
+        to_state=step.to.value,
+        text=asked.text or asked.reason,
+        # Why one office passed a report to another is their own affair.
+        public=step.name not in {"return", "hand_over"},
+    )
+    _audit(session, actor, report, f"report:{step.name}", at=at, to=step.to.value)
+    _tell(session, report, step, asked, at=at)
+
+
+def _apply(
+    session: Session,
+    actor: Actor,
+    report: Report,
+    step: Transition,
+    asked: Move,
+    *,
+    at: dt.datetime,
+) -> None:
+    """What a move changes beside the state."""
+    if step.name in {"assign", "hand_over"}:
+        department = session.get(Department, asked.department)
+        if department is None or department.closed_at is not None:
+            raise UnknownDepartment(department=asked.department)
+        if step.name == "hand_over" and department.code == report.department_code:
+            raise SameDepartment
+        report.department_code, report.assignee_id = department.code, None
+    elif step.name == "return":
+        report.department_code, report.assignee_id = None, None
+    elif step.name == "claim":
+        report.assignee_id = actor.id
+    elif step.name == "resolve":
+        report.resolved_at = at
+    elif step.name == "reopen":
+        category = open_category(session, report.category_code)
+        report.acknowledge_due_at, report.resolve_due_at = deadlines(category, at)
+        report.resolved_at, report.assignee_id = None, None
+        report.reopened_count += 1
+
+
+def _recategorise(
+    session: Session, actor: Actor, report: Report, code: str, *, at: dt.datetime
+) -> None:
+    """Another category has another clock, counted from the start; the timeline says so."""
+    category = open_category(session, code)
+    before, report.category_code = report.category_code, category.code
+    report.acknowledge_due_at, report.resolve_due_at = deadlines(category, report.created_at)
+    append(session, report, "recategorised", actor, at=at, text=f"{before} → {category.code}")
+
+
+def _touch(report: Report, at: dt.datetime) -> None:
+    report.version += 1
+    report.updated_at = at
+
+
+def _tell(
+    session: Session, report: Report, step: Transition, asked: Move, *, at: dt.datetime
+) -> None:
+    if step.tells is None or report.reporter_id is None:
+        return
+    facts: dict[str, str] = {"code": report.code}
+    if step.tells == "report_assigned":
+        facts["department"] = session.get_one(Department, report.department_code).name
+    if step.tells in {"report_resolved", "report_rejected"}:
+        facts["text"] = asked.text or ""
+    notifications.tell(
+        session,
+        report.reporter_id,
+        step.tells,
+        subject=("report", report.id),
+        at=at,
+        **facts,
+    )
+
+
+def _audit(
+    session: Session, actor: Actor, report: Report, action: str, *, at: dt.datetime, **detail: Any
+) -> None:
+    audit.record(
+        session,
+        action,
+        actor_kind=actor.kind.value,
+        actor_id=actor.id,
+        subject=("report", report.id),
+        at=at,
+        **detail,
+    )

@@ -1,0 +1,100 @@
+"""Creating a thing once, however often the request arrives.
+
+After draft-ietf-httpapi-idempotency-key-header-07. The key's row is written in the transaction
+of the creation, so there is no key without its thing and no thing without its key. The answer is
+not stored: a repetition renders the thing again, under the caller's present rights.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from models import IdempotencyKey
+from services.errors import Conflict, Invalid
+
+FOR_GOOD = ("create_report",)
+KEPT = dt.timedelta(hours=24)
+
+
+class RequestInFlight(Conflict):
+    """The same request is being carried out at this moment; try again in a second."""
+
+    vi = "Yêu cầu này đang được xử lý; vui lòng thử lại sau một giây."
+
+
+class IdempotencyKeyReused(Invalid):
+    """This Idempotency-Key was used for a request with another body."""
+
+    vi = "Idempotency-Key này đã dùng cho một yêu cầu có nội dung khác."
+
+
+class Identified(Protocol):
+    """Anything with an id."""
+
+    id: uuid.UUID
+
+
+Thing = TypeVar("Thing", bound=Identified)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One arrival of a request: whose, what, its key, and a keyed hash of its body (32 bytes)."""
+
+    actor_id: uuid.UUID
+    operation: str
+    key: str
+    body_mac: bytes
+
+
+def once(
+    session: Session,
+    attempt: Attempt,
+    *,
+    make: Callable[[], Thing],
+    find: Callable[[uuid.UUID], Thing],
+    at: dt.datetime,
+) -> tuple[Thing, bool]:
+    """Make the thing, or find what an earlier attempt made; says whether it was found.
+
+    Raises:
+        RequestInFlight: another attempt holds the key's lock; waiting would hold a thread.
+        IdempotencyKeyReused: the key belongs to another body.
+    """
+    name = f"{attempt.actor_id}|{attempt.operation}|{attempt.key}"
+    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
+    if not session.scalar(select(lock)):
+        raise RequestInFlight(retry_after=1)
+    identity = (attempt.actor_id, attempt.operation, attempt.key)
+    earlier = session.get(IdempotencyKey, identity)
+    if earlier is not None:
+        if earlier.body_mac != attempt.body_mac:
+            raise IdempotencyKeyReused
+        return find(earlier.resource_id), True
+    thing = make()
+    session.flush()
+    session.add(
+        IdempotencyKey(
+            actor_id=attempt.actor_id,
+            operation=attempt.operation,
+            key=attempt.key,
+            body_mac=attempt.body_mac,
+            resource_id=thing.id,
+            created_at=at,
+        )
+    )
+    return thing, False
+
+
+def forget_old(session: Session, *, at: dt.datetime) -> None:
+    """Drop keys after a day; those of reports stay, since drafts are sent days late."""
+    session.execute(
+        delete(IdempotencyKey).where(
+            IdempotencyKey.created_at < at - KEPT, IdempotencyKey.operation.not_in(FOR_GOOD)
+        )
+    )

@@ -1,0 +1,75 @@
+"""Sessions of the staff view: a cookie with a secret, a row with its hash."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session, joinedload
+
+from models import AdminSession, Staff
+from services import audit
+from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
+from services.permissions import Actor
+from services.tokens import hashed, new_secret
+
+IDLE = dt.timedelta(minutes=30)
+ABSOLUTE = dt.timedelta(hours=10)
+# The time of the last visit is written at most this often, so that reading pages stays reading.
+TOUCH = dt.timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AdminVisit:
+    """A signed-in member of staff; the session's hash keys the tokens of its forms."""
+
+    actor: Actor
+    session_hash: bytes
+
+
+def enter_admin(session: Session, claims: PersonClaims, *, at: dt.datetime) -> str:
+    """Start a session and return the secret for its cookie.
+
+    Raises:
+        NotStaff
+    """
+    staff = recognise_staff(session, meet(session, claims, at=at), claims.acr)
+    secret = new_secret()
+    session.add(
+        AdminSession(token_hash=hashed(secret), staff_id=staff.id, created_at=at, last_seen_at=at)
+    )
+    audit.record(
+        session,
+        "admin_session:start",
+        actor_kind="staff",
+        actor_id=staff.id,
+        subject=("staff", staff.id),
+        at=at,
+    )
+    return secret
+
+
+def visit_admin(session: Session, secret: str, *, at: dt.datetime) -> AdminVisit | None:
+    """Who holds this cookie, with the roles of this moment; None when it is good for nothing."""
+    row = session.scalar(
+        select(AdminSession)
+        .join(AdminSession.staff)
+        .where(
+            AdminSession.token_hash == hashed(secret),
+            AdminSession.ended_at.is_(None),
+            AdminSession.created_at > at - ABSOLUTE,
+            AdminSession.last_seen_at > at - IDLE,
+            Staff.disabled_at.is_(None),
+        )
+        .options(joinedload(AdminSession.staff).selectinload(Staff.grants))
+    )
+    if row is None:
+        return None
+    if at - row.last_seen_at > TOUCH:
+        row.last_seen_at = at
+    return AdminVisit(as_actor(row.staff, session_id=row.id), row.token_hash)
+
+
+def leave_admin(session: Session, secret: str, *, at: dt.datetime) -> None:
+    session.execute(
+        update(AdminSession).where(AdminSession.token_hash == hashed(secret)).values(ended_at=at)
+    )

@@ -1,0 +1,185 @@
+"""Who somebody is, as the identity provider tells it, and who of them is staff."""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, selectinload
+
+from models import Citizen, Place, Role, RoleGrant, Staff
+from services import audit
+from services.errors import Conflict, Forbidden, Invalid
+from services.permissions import LEVEL_2, Actor, ActorKind, Grant
+
+
+class NotStaff(Forbidden):
+    """Only invited members of staff, signed in at level 2, may enter here."""
+
+    vi = "Chỉ cán bộ đã được mời và đăng nhập ở mức 2 mới được vào đây."
+
+
+class UnknownHomePlace(Invalid):
+    """home_place is no commune or ward of the province."""
+
+    vi = "home_place không phải là xã, phường của tỉnh."
+
+
+class AlreadyStaff(Conflict):
+    """This person is a member of staff already."""
+
+    vi = "Người này đã là cán bộ."
+
+
+@dataclass(frozen=True, slots=True)
+class PersonClaims:
+    """What the provider's ID token says, checked (OpenID Connect Core section 2)."""
+
+    issuer: str
+    subject: str
+    name: str
+    acr: str
+    auth_time: dt.datetime
+    number_index: bytes | None
+
+
+def meet(session: Session, claims: PersonClaims, *, at: dt.datetime) -> Citizen:
+    """The citizen of these claims, made at the first meeting.
+
+    Only issuer and subject decide who somebody is; a name or a phone proves nothing.
+    """
+    told = {"name": claims.name, "number_index": claims.number_index}
+    return session.scalars(
+        insert(Citizen)
+        .values(
+            issuer=claims.issuer,
+            subject=claims.subject,
+            locale="vi",
+            created_at=at,
+            **told,
+        )
+        .on_conflict_do_update(index_elements=[Citizen.issuer, Citizen.subject], set_=told)
+        .returning(Citizen)
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def get_citizen(session: Session, actor: Actor) -> Citizen:
+    return session.get_one(Citizen, actor.id)
+
+
+def update_me(session: Session, actor: Actor, **changes: Any) -> Citizen:
+    """Change the language or the home place.
+
+    Raises:
+        UnknownHomePlace
+    """
+    citizen = get_citizen(session, actor)
+    if "locale" in changes:
+        citizen.locale = changes["locale"]
+    if "home_place" in changes:
+        code = changes["home_place"]
+        place = session.get(Place, code) if code else None
+        if code and (place is None or place.level == 1):
+            raise UnknownHomePlace
+        citizen.home_place_code = code
+    return citizen
+
+
+def recognise_staff(session: Session, citizen: Citizen, acr: str) -> Staff:
+    """The staff row of this citizen, bound to them at their first entry.
+
+    Raises:
+        NotStaff: below level 2, not invited, or disabled.
+    """
+    if acr != LEVEL_2 or citizen.number_index is None:
+        raise NotStaff
+    staff = session.scalar(
+        select(Staff)
+        .where(Staff.number_index == citizen.number_index, Staff.disabled_at.is_(None))
+        .options(selectinload(Staff.grants))
+    )
+    if staff is None or staff.citizen_id not in {None, citizen.id}:
+        raise NotStaff
+    staff.citizen_id = citizen.id
+    return staff
+
+
+def as_actor(staff: Staff, *, session_id: uuid.UUID | None = None) -> Actor:
+    return Actor(
+        kind=ActorKind.STAFF,
+        id=staff.id,
+        session_id=session_id,
+        acr=LEVEL_2,
+        name=staff.name,
+        grants=tuple(
+            Grant(
+                grant.role,
+                grant.department_code,
+                None if grant.place_codes is None else frozenset(grant.place_codes),
+            )
+            for grant in staff.grants
+        ),
+    )
+
+
+def invite(
+    session: Session,
+    number_index: bytes,
+    *,
+    name: str,
+    roles: list[tuple[Role, str | None]],
+    at: dt.datetime,
+) -> Staff:
+    """A staff row with its roles, each for a department or for all; made or brought up to date."""
+    session.execute(
+        insert(Staff)
+        .values(number_index=number_index, name=name, created_at=at)
+        .on_conflict_do_nothing(index_elements=[Staff.number_index])
+    )
+    staff = session.scalars(
+        select(Staff)
+        .where(Staff.number_index == number_index)
+        .options(selectinload(Staff.grants))
+        .with_for_update(of=Staff)
+    ).one()
+    wanted = set(roles)
+    staff.grants[:] = [
+        grant for grant in staff.grants if (grant.role, grant.department_code) in wanted
+    ]
+    held = {(grant.role, grant.department_code) for grant in staff.grants}
+    staff.grants.extend(
+        RoleGrant(role=role, department_code=department)
+        for role, department in sorted(wanted - held, key=str)
+    )
+    audit.record(
+        session,
+        "staff:invite",
+        actor_kind="system",
+        actor_id=None,
+        subject=("staff", staff.id),
+        at=at,
+        roles=sorted(role.value for role, _ in wanted),
+    )
+    return staff
+
+
+def create_administrator(
+    session: Session, number_index: bytes, *, name: str, at: dt.datetime
+) -> Staff:
+    """The first administrator, made on the command line.
+
+    Raises:
+        AlreadyStaff: roles of existing staff are changed in the staff view, not here.
+    """
+    known = session.scalar(select(Staff.id).where(Staff.number_index == number_index))
+    if known is not None:
+        raise AlreadyStaff
+    return invite(session, number_index, name=name, roles=[(Role.ADMINISTRATOR, None)], at=at)
+
+
+def disable_staff(session: Session, staff_id: uuid.UUID, *, at: dt.datetime) -> None:
+    """Shut somebody out; it counts from the next request on."""
+    session.execute(update(Staff).where(Staff.id == staff_id).values(disabled_at=at))

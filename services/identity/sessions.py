@@ -1,0 +1,288 @@
+"""Sessions of the app: one per device, kept alive by rotating refresh tokens.
+
+Rotation after RFC 9700 section 4.14.2, with a grace: on mobile networks an answer gets lost now
+and then, and a strict rotation would sign those people out. See docs/adr/0003.
+"""
+
+import base64
+import datetime as dt
+import secrets
+import uuid
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
+from services import audit, limits, notifications
+from services.errors import Unauthenticated
+from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
+from services.permissions import Actor
+from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
+
+# How long a session lives untouched, and at most; the staff's are those of the staff view.
+SLIDING = {Audience.CITIZEN: dt.timedelta(days=60), Audience.STAFF: dt.timedelta(minutes=30)}
+ABSOLUTE = {Audience.CITIZEN: dt.timedelta(days=180), Audience.STAFF: dt.timedelta(hours=10)}
+SAME_ANSWER = dt.timedelta(seconds=10)
+
+
+class InvalidGrant(Unauthenticated):
+    """This refresh token is not valid any more; please sign in again."""
+
+    vi = "Phiên đăng nhập đã hết; vui lòng đăng nhập lại."
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What the app says of the device it runs on."""
+
+    installation_id: str
+    platform: str
+    model: str | None = None
+    app_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What the app gets, with whose it is; lives are in whole seconds from now."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    refresh_expires_in: int
+    citizen: Citizen
+    acr: str
+    roles: list[str]
+
+
+def count_attempt(session: Session, address: str, *, at: dt.datetime) -> None:
+    """The loose outer guard of sign-in: thousands of people share one carrier's address.
+
+    Raises:
+        limits.RateLimited
+    """
+    limits.take(session, f"login:{address}", limit=300, window=dt.timedelta(minutes=1), at=at)
+
+
+def sign_in(
+    session: Session,
+    claims: PersonClaims,
+    *,
+    keys: Keys,
+    audience: Audience,
+    device: DeviceFacts,
+    at: dt.datetime,
+) -> TokenPair:
+    """Start a session for the person of `claims` on this device.
+
+    A former session of the same installation ends, whoever's it was.
+
+    Raises:
+        NotStaff: audience staff without an invitation, or below level 2.
+    """
+    citizen = meet(session, claims, at=at)
+    roles: list[str] = []
+    if audience is Audience.STAFF:
+        roles = as_actor(recognise_staff(session, citizen, claims.acr)).roles
+    installation = hashed(device.installation_id)
+    _end(
+        session,
+        session.scalars(
+            select(DeviceSession.id).where(
+                DeviceSession.installation_hash == installation,
+                DeviceSession.audience == audience,
+                DeviceSession.revoked_at.is_(None),
+            )
+        ).all(),
+        at=at,
+    )
+    started = DeviceSession(
+        citizen_id=citizen.id,
+        audience=audience,
+        acr=claims.acr,
+        auth_time=claims.auth_time,
+        installation_hash=installation,
+        platform=device.platform,
+        model=device.model,
+        app_version=device.app_version,
+        created_at=at,
+        last_used_at=at,
+        expires_at=at + ABSOLUTE[audience],
+        citizen=citizen,
+    )
+    session.add(started)
+    session.flush()
+    token = _issue(session, started, new_secret(), predecessor=None, at=at)
+    audit.record(
+        session,
+        "session:start",
+        actor_kind="citizen",
+        actor_id=citizen.id,
+        subject=("session", started.id),
+        at=at,
+        audience=audience.value,
+    )
+    return _pair(started, token, keys=keys, roles=roles, at=at)
+
+
+def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> TokenPair | None:
+    """The next tokens of a session, or None when the token is good for nothing.
+
+    None is returned, not raised, because an alarm must be committed with the refusal.
+    """
+    row = session.scalar(select(RefreshToken).where(RefreshToken.token_hash == hashed(token)))
+    if row is None:
+        return None
+    # The session's row is the lock of its whole family of tokens.
+    current = session.scalars(
+        select(DeviceSession)
+        .where(DeviceSession.id == row.session_id)
+        .options(joinedload(DeviceSession.citizen))
+        .with_for_update(of=DeviceSession)
+        .execution_options(populate_existing=True)
+    ).one()
+    session.refresh(row)
+    if current.revoked_at is not None or at >= min(row.expires_at, current.expires_at):
+        return None
+    if row.voided_at is not None:
+        _alarm(session, current, at=at)
+        return None
+    successor = session.scalar(
+        select(RefreshToken).where(
+            RefreshToken.predecessor_id == row.id, RefreshToken.voided_at.is_(None)
+        )
+    )
+    if successor is not None and successor.rotated_at is not None:
+        _alarm(session, current, at=at)
+        return None
+    roles: list[str] = []
+    if current.audience is Audience.STAFF:
+        actor = staff_actor(session, current.citizen_id)
+        if actor is None:
+            return None
+        roles = actor.roles
+    next_token = _successor(session, current, row, successor, token, at=at)
+    current.last_used_at = at
+    return _pair(current, next_token, keys=keys, roles=roles, at=at)
+
+
+def sign_out(session: Session, actor_session: uuid.UUID, *, at: dt.datetime) -> None:
+    """End one session; its access token is refused within seconds, its pushes stop at once."""
+    _end(session, [actor_session], at=at)
+
+
+def recently_revoked(session: Session, *, at: dt.datetime) -> frozenset[uuid.UUID]:
+    """Sessions that ended while an access token of theirs may still look valid."""
+    since = at - ACCESS_LIFE - dt.timedelta(minutes=1)
+    query = select(DeviceSession.id).where(DeviceSession.revoked_at >= since)
+    return frozenset(session.scalars(query))
+
+
+def staff_actor(
+    session: Session, citizen_id: uuid.UUID, *, session_id: uuid.UUID | None = None
+) -> Actor | None:
+    """The member of staff behind a citizen with the roles of this moment; None when not staff."""
+    staff = session.scalar(
+        select(Staff)
+        .where(Staff.citizen_id == citizen_id, Staff.disabled_at.is_(None))
+        .options(selectinload(Staff.grants))
+    )
+    return None if staff is None else as_actor(staff, session_id=session_id)
+
+
+def _successor(
+    session: Session,
+    current: DeviceSession,
+    row: RefreshToken,
+    successor: RefreshToken | None,
+    token: str,
+    *,
+    at: dt.datetime,
+) -> str:
+    """The token after `token`.
+
+    Its value follows from the old one and the row's salt, so that parallel repetitions within
+    ten seconds get the same one although it is stored nowhere. Later, a successor that nobody
+    used was lost on the way: it is voided and another one made.
+    """
+    lost = successor is not None and row.rotated_at is not None
+    if lost and row.rotated_at is not None and at - row.rotated_at <= SAME_ANSWER:
+        return _derived(token, row.salt)
+    if successor is not None:
+        successor.voided_at = at
+        row.salt = secrets.token_bytes(16)
+    row.rotated_at = at
+    return _issue(session, current, _derived(token, row.salt), predecessor=row.id, at=at)
+
+
+def _derived(token: str, salt: bytes) -> str:
+    return base64.urlsafe_b64encode(hashed(salt.hex() + token)).rstrip(b"=").decode()
+
+
+def _issue(
+    session: Session,
+    current: DeviceSession,
+    token: str,
+    *,
+    predecessor: uuid.UUID | None,
+    at: dt.datetime,
+) -> str:
+    session.add(
+        RefreshToken(
+            session_id=current.id,
+            token_hash=hashed(token),
+            salt=secrets.token_bytes(16),
+            predecessor_id=predecessor,
+            created_at=at,
+            expires_at=min(at + SLIDING[current.audience], current.expires_at),
+        )
+    )
+    return token
+
+
+def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None:
+    """Two parties hold tokens of one session, so one of them stole: end it and tell the owner."""
+    _end(session, [current.id], at=at)
+    audit.record(
+        session,
+        "session:alarm",
+        actor_kind="system",
+        actor_id=None,
+        subject=("session", current.id),
+        at=at,
+    )
+    notifications.tell(
+        session,
+        current.citizen_id,
+        "security_session_revoked",
+        subject=("session", current.id),
+        at=at,
+    )
+
+
+def _end(session: Session, session_ids: Collection[uuid.UUID], *, at: dt.datetime) -> None:
+    if not session_ids:
+        return
+    session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
+    session.execute(
+        update(DeviceSession)
+        .where(DeviceSession.id.in_(session_ids), DeviceSession.revoked_at.is_(None))
+        .values(revoked_at=at)
+    )
+
+
+def _pair(
+    current: DeviceSession, refresh_token: str, *, keys: Keys, roles: list[str], at: dt.datetime
+) -> TokenPair:
+    claims = AccessClaims(current.citizen_id, current.id, current.audience, current.acr)
+    sliding = min(at + SLIDING[current.audience], current.expires_at) - at
+    return TokenPair(
+        access_token=keys.mint(claims, auth_time=current.auth_time, at=at),
+        refresh_token=refresh_token,
+        expires_in=int(ACCESS_LIFE.total_seconds()),
+        refresh_expires_in=int(sliding.total_seconds()),
+        citizen=current.citizen,
+        acr=current.acr,
+        roles=roles,
+    )

@@ -1,0 +1,112 @@
+"""Who may do what: the one module that answers, for a list and for a single thing alike."""
+
+import enum
+import uuid
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, and_, false, or_, true
+
+from models import Report, Role
+
+LEVEL_2 = "urn:thainguyen:loa:2"
+
+_DISPATCHER = frozenset({Role.DISPATCHER})
+_WORKERS = frozenset({Role.HANDLER, Role.LEADER})
+
+
+class ActorKind(enum.StrEnum):
+    """In what capacity somebody acts; one person has two when signed in twice."""
+
+    CITIZEN = "citizen"
+    STAFF = "staff"
+    SYSTEM = "system"
+
+
+class Action(enum.StrEnum):
+    """What one may want to do with a report."""
+
+    READ = "read"
+    READ_INTERNAL = "read_internal"
+    SEE_REPORTER = "see_reporter"
+    DISPATCH = "dispatch"
+    WORK = "work"
+    LEAD = "lead"
+    OWN = "own"
+    PUBLISH = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One role, for one department and some places, or for all where None."""
+
+    role: Role
+    department: str | None = None
+    places: frozenset[str] | None = None
+
+    def covers(self, report: Report) -> bool:
+        if self.role in _WORKERS and report.department_code != self.department:
+            return False
+        return self.places is None or report.place_code in self.places
+
+    def condition(self) -> ColumnElement[bool]:
+        """`covers`, as SQL."""
+        parts: list[ColumnElement[bool]] = []
+        if self.role in _WORKERS:
+            parts.append(Report.department_code == self.department)
+        if self.places is not None:
+            parts.append(Report.place_code.in_(sorted(self.places)))
+        return and_(true(), *parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever asks. `id` is the citizen's or the staff row's; `name` is what colleagues see."""
+
+    kind: ActorKind
+    id: uuid.UUID
+    session_id: uuid.UUID | None = None
+    acr: str = ""
+    name: str = ""
+    grants: tuple[Grant, ...] = field(default=())
+
+    @property
+    def roles(self) -> list[str]:
+        return sorted({grant.role.value for grant in self.grants})
+
+
+_ROLES = {
+    Action.READ: frozenset({Role.DISPATCHER, Role.HANDLER, Role.LEADER, Role.COMMUNICATOR}),
+    Action.READ_INTERNAL: _DISPATCHER | _WORKERS,
+    Action.DISPATCH: _DISPATCHER,
+    Action.WORK: _WORKERS,
+    Action.LEAD: frozenset({Role.LEADER}),
+    Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
+}
+
+
+def can(actor: Actor, action: Action, report: Report) -> bool:
+    """Whether `actor` may do `action` with `report`."""
+    if actor.kind is ActorKind.CITIZEN:
+        own = report.reporter_id == actor.id
+        return own and action in {Action.READ, Action.OWN}
+    if action is Action.SEE_REPORTER:
+        return _sees_reporter(actor, report)
+    roles = _ROLES.get(action, frozenset())
+    return any(grant.role in roles and grant.covers(report) for grant in actor.grants)
+
+
+def readable(actor: Actor) -> ColumnElement[bool]:
+    """The reports that `actor` may read, as SQL; the same rule as `can(actor, READ, report)`."""
+    if actor.kind is ActorKind.CITIZEN:
+        return Report.reporter_id == actor.id
+    grants = [grant for grant in actor.grants if grant.role in _ROLES[Action.READ]]
+    return or_(false(), *(grant.condition() for grant in grants))
+
+
+def _sees_reporter(actor: Actor, report: Report) -> bool:
+    """Dispatchers always; the assigned handler and the leader unless the citizen hid the name."""
+    if can(actor, Action.DISPATCH, report):
+        return True
+    if report.hide_reporter or not can(actor, Action.WORK, report):
+        return False
+    return can(actor, Action.LEAD, report) or report.assignee_id == actor.id

@@ -1,0 +1,63 @@
+"""Where bytes of photos lie: today a local folder, addressed as STORAGE_URL=file:///…"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+
+class Storage(Protocol):
+    """Keys are slash-separated names that this project made, never a user's text."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store `content` whole or not at all."""
+
+    def get(self, key: str) -> bytes:
+        """Read it back; FileNotFoundError when it is not there."""
+
+    def delete_all(self, prefix: str) -> None:
+        """Remove every key under `prefix`; nothing there is fine."""
+
+    def delete(self, key: str) -> None:
+        """Remove one key; nothing there is fine."""
+
+
+class LocalStorage:
+    """A folder. A reader sees the old content, the new content or none, never half of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def put(self, key: str, content: bytes) -> None:
+        target = self._path(key)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(target)
+
+    def get(self, key: str) -> bytes:
+        return self._path(key).read_bytes()
+
+    def delete(self, key: str) -> None:
+        self._path(key).unlink(missing_ok=True)
+
+    def delete_all(self, prefix: str) -> None:
+        shutil.rmtree(self._path(prefix), ignore_errors=True)
+
+    def _path(self, key: str) -> Path:
+        path = (self.root / key).resolve()
+        if self.root.resolve() not in path.parents:
+            raise ValueError("a storage key left its folder")
+        return path
+
+
+def open_storage(url: str) -> Storage:
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise ValueError(f"STORAGE_URL has an unknown scheme: {parts.scheme!r}")
+    return LocalStorage(Path(unquote(parts.path)))

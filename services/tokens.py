@@ -1,0 +1,132 @@
+"""Keys, access tokens, and hashes of secrets."""
+
+import datetime as dt
+import hashlib
+import hmac
+import secrets
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from models import Audience
+from services.errors import Unauthenticated
+
+ACCESS_LIFE = dt.timedelta(minutes=10)
+ALGORITHM = "ES256"
+_CLAIMS = ["iss", "aud", "sub", "sid", "acr", "auth_time", "iat", "exp", "jti"]
+
+
+class TokenInvalid(Unauthenticated):
+    """The access token is missing, expired or not ours."""
+
+    vi = "Thiếu mã truy cập, hoặc mã đã hết hạn hay không hợp lệ."
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a valid access token says."""
+
+    citizen_id: uuid.UUID
+    session_id: uuid.UUID
+    audience: Audience
+    acr: str
+
+
+class Keys:
+    """Every key of the web processes; each purpose has its own, derived by HKDF (RFC 5869)."""
+
+    def __init__(self, *, secret: str, index: str, access_key: Path, issuer: str) -> None:
+        self._secret = secret.encode()
+        self._index = index.encode()
+        self.issuer = issuer
+        key = load_pem_private_key(access_key.read_bytes(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+            raise TypeError("ACCESS_TOKEN_KEY_FILE must hold an EC P-256 private key")
+        self._private = key
+        self._public = key.public_key()
+        self.key_id = hashlib.sha256(
+            self._public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        ).hexdigest()[:16]
+
+    def mac(self, purpose: str, message: bytes) -> bytes:
+        """A keyed hash of 32 bytes; MACs of different purposes never match."""
+        return hmac.digest(self._derived(purpose), message, "sha256")
+
+    def number_index(self, citizen_number: str) -> bytes:
+        """The blind index of a citizen number.
+
+        A plain hash would protect nothing: there are so few numbers that all can be tried.
+        """
+        return hmac.digest(self._index, b"citizen_number|" + citizen_number.encode(), "sha256")
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key as a JWK set (RFC 7517), for whoever wants to check our tokens."""
+        key = jwt.algorithms.ECAlgorithm.to_jwk(self._public, as_dict=True)
+        return {"keys": [key | {"kid": self.key_id, "use": "sig", "alg": ALGORITHM}]}
+
+    def mint(self, claims: AccessClaims, *, auth_time: dt.datetime, at: dt.datetime) -> str:
+        """An access token (RFC 9068) of ten minutes."""
+        payload = {
+            "iss": self.issuer,
+            "aud": claims.audience.value,
+            "sub": str(claims.citizen_id),
+            "sid": str(claims.session_id),
+            "acr": claims.acr,
+            "auth_time": int(auth_time.timestamp()),
+            "iat": int(at.timestamp()),
+            "exp": int((at + ACCESS_LIFE).timestamp()),
+            "jti": secrets.token_urlsafe(12),
+        }
+        headers = {"kid": self.key_id, "typ": "at+jwt"}
+        return jwt.encode(payload, self._private, ALGORITHM, headers)
+
+    def verify(self, token: str) -> AccessClaims:
+        """Check an access token without the database.
+
+        Raises:
+            TokenInvalid: for every fault alike, so that a forger learns nothing.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != "at+jwt" or header.get("kid") != self.key_id:
+                raise TokenInvalid
+            payload = jwt.decode(
+                token,
+                self._public,
+                algorithms=[ALGORITHM],
+                audience=[audience.value for audience in Audience],
+                issuer=self.issuer,
+                options={"require": _CLAIMS, "strict_aud": False},
+            )
+            return AccessClaims(
+                citizen_id=uuid.UUID(payload["sub"]),
+                session_id=uuid.UUID(payload["sid"]),
+                audience=Audience(payload["aud"]),
+                acr=str(payload["acr"]),
+            )
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise TokenInvalid from error
+
+    def _derived(self, purpose: str) -> bytes:
+        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._secret)
+
+
+def hashed(secret: str) -> bytes:
+    """How a random secret of 128 bits or more is stored; nobody can try them all."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def new_secret() -> str:
+    """256 random bits, for a cookie or a token."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,173 @@
+"""Photos on their way: taken in, cleaned by a job, tied to a report, and cleared away."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from models import Report, Upload, UploadState
+from services import jobs, limits, permissions, photos
+from services.errors import DomainError, Invalid, NotFound
+from services.permissions import Action, Actor, ActorKind
+from services.storage import Storage
+
+A_DAY = 50
+PER_REPORT = 5
+ORPHANED_AFTER = dt.timedelta(hours=24)
+TASK = "derive_photo"
+SIZES = ("full", "thumb")
+
+
+class UploadNotFound(NotFound):
+    """There is no such upload of yours."""
+
+    vi = "Không có ảnh tải lên này của bạn."
+
+
+class UploadsUnusable(Invalid):
+    """Some photos cannot be used: each must be uploaded by you, whole, and used only once."""
+
+    vi = "Có ảnh không dùng được: ảnh phải do chính bạn tải lên, không hỏng và chỉ dùng một lần."
+
+
+def count_upload(session: Session, actor: Actor, *, at: dt.datetime) -> None:
+    """Raises limits.RateLimited after fifty a day."""
+    limits.take(session, f"upload:{actor.id}", limit=A_DAY, window=dt.timedelta(days=1), at=at)
+
+
+def receive(
+    session: Session, actor: Actor, content: bytes, *, storage: Storage, at: dt.datetime
+) -> Upload:
+    """Take a photo in: checked now, cleaned by a job in a moment.
+
+    The file is written before the row is committed, so there is never a row without its file.
+
+    Raises:
+        PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated: nothing is kept.
+    """
+    photos.check(content)
+    upload = Upload(
+        owner_id=actor.id if actor.kind is ActorKind.CITIZEN else None,
+        staff_id=actor.id if actor.kind is ActorKind.STAFF else None,
+        state=UploadState.PROCESSING,
+        created_at=at,
+        position=0,
+        shows_result=False,
+    )
+    session.add(upload)
+    session.flush()
+    storage.put(key(upload.id, "original"), content)
+    jobs.defer(session, TASK, queue="media", subject_id=upload.id)
+    return upload
+
+
+def derive(session: Session, upload_id: uuid.UUID, *, storage: Storage) -> None:
+    """The job: draw the sizes that are kept and delete what came in; safe to repeat."""
+    upload = session.get(Upload, upload_id, with_for_update=True)
+    if upload is None or upload.state is not UploadState.PROCESSING:
+        return
+    try:
+        sizes = photos.derive(storage.get(key(upload_id, "original")))
+    except DomainError as error:
+        upload.state, upload.reason = UploadState.REJECTED, error.code
+    else:
+        storage.put(key(upload_id, "full"), sizes.full)
+        storage.put(key(upload_id, "thumb"), sizes.thumb)
+        upload.width, upload.height = sizes.width, sizes.height
+        upload.state = UploadState.READY
+
+
+def discard_original(session: Session, upload_id: uuid.UUID, *, storage: Storage) -> None:
+    """After `derive` is committed: the file as sent, with all its metadata, goes."""
+    upload = session.get(Upload, upload_id)
+    if upload is None or upload.state is not UploadState.PROCESSING:
+        storage.delete(key(upload_id, "original"))
+
+
+def get(session: Session, actor: Actor, upload_id: uuid.UUID) -> Upload:
+    """Raises UploadNotFound, also for somebody else's."""
+    upload = session.scalar(select(Upload).where(Upload.id == upload_id, _owned_by(actor)))
+    if upload is None:
+        raise UploadNotFound
+    return upload
+
+
+def attach(
+    session: Session,
+    actor: Actor,
+    upload_ids: Sequence[uuid.UUID],
+    report: Report,
+    *,
+    shows_result: bool = False,
+) -> None:
+    """Tie photos to a report, in the order given.
+
+    Raises:
+        UploadsUnusable: naming none of them, so that foreign ids cannot be probed.
+    """
+    if not upload_ids:
+        return
+    # Locked in one order, so that two reports that want the same photos cannot deadlock.
+    found = {
+        upload.id: upload
+        for upload in session.scalars(
+            select(Upload)
+            .where(
+                Upload.id.in_(upload_ids),
+                _owned_by(actor),
+                Upload.report_id.is_(None),
+                Upload.state != UploadState.REJECTED,
+            )
+            .order_by(Upload.id)
+            .with_for_update()
+        )
+    }
+    if len(found) != len(set(upload_ids)) or len(found) != len(upload_ids):
+        raise UploadsUnusable
+    for position, upload_id in enumerate(upload_ids):
+        upload = found[upload_id]
+        upload.report_id = report.id
+        upload.position = position
+        upload.shows_result = shows_result
+
+
+def readable(session: Session, actor: Actor, upload_id: uuid.UUID) -> Upload:
+    """A photo that `actor` may look at: their own, or one of a report they may read.
+
+    Raises:
+        UploadNotFound
+    """
+    upload = session.get(Upload, upload_id)
+    if upload is None:
+        raise UploadNotFound
+    if actor.id in {upload.owner_id, upload.staff_id}:
+        return upload
+    report = session.get(Report, upload.report_id) if upload.report_id else None
+    if report is None or not permissions.can(actor, Action.READ, report):
+        raise UploadNotFound
+    return upload
+
+
+def sweep_orphans(session: Session, *, storage: Storage, at: dt.datetime, limit: int = 500) -> int:
+    """Delete photos that no report refers to a day after they came; says how many went."""
+    orphans = session.scalars(
+        select(Upload)
+        .where(Upload.report_id.is_(None), Upload.created_at < at - ORPHANED_AFTER)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for upload in orphans:
+        storage.delete_all(str(upload.id))
+        session.delete(upload)
+    return len(orphans)
+
+
+def key(upload_id: uuid.UUID, size: str) -> str:
+    """The storage key of one size: "original" (as sent, short-lived), "full" or "thumb"."""
+    return f"{upload_id}/{size}"
+
+
+def _owned_by(actor: Actor) -> ColumnElement[bool]:
+    return or_(Upload.owner_id == actor.id, Upload.staff_id == actor.id)

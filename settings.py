@@ -1,0 +1,109 @@
+"""Everything that differs between two installations, read once from the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """The environment does not describe a system that can start; the message names every fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one installation; docs and README list the variables one by one."""
+
+    database_url: str
+    public_url: str
+    secret_key: str
+    index_key: str
+    access_token_key_file: Path
+    oidc_issuer: str
+    oidc_client_id: str
+    oidc_client_secret: str
+    oidc_admin_client_id: str
+    oidc_admin_client_secret: str
+    oidc_redirect_uris: tuple[str, ...]
+    storage_url: str
+    fcm_url: str = "https://fcm.googleapis.com"
+    firebase_credentials_file: Path | None = None
+    accel_redirect: str = ""
+    trusted_proxies: int = 0
+    metrics_port: int = 0
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables of the same names in upper case.
+
+        Raises:
+            SettingsError: naming all that is missing or malformed at once.
+        """
+        reader = _Reader(env)
+        values = {
+            "database_url": reader.text("DATABASE_URL"),
+            "public_url": reader.url("PUBLIC_URL").rstrip("/"),
+            "secret_key": reader.secret("SECRET_KEY"),
+            "index_key": reader.secret("INDEX_KEY"),
+            "access_token_key_file": reader.file("ACCESS_TOKEN_KEY_FILE"),
+            "oidc_issuer": reader.url("OIDC_ISSUER"),
+            "oidc_client_id": reader.text("OIDC_CLIENT_ID"),
+            "oidc_client_secret": reader.text("OIDC_CLIENT_SECRET"),
+            "oidc_admin_client_id": reader.text("OIDC_ADMIN_CLIENT_ID"),
+            "oidc_admin_client_secret": reader.text("OIDC_ADMIN_CLIENT_SECRET"),
+            "oidc_redirect_uris": tuple(reader.text("OIDC_REDIRECT_URIS").split()),
+            "storage_url": reader.text("STORAGE_URL"),
+            "fcm_url": env.get("FCM_URL") or "https://fcm.googleapis.com",
+            "firebase_credentials_file": reader.optional_file("FIREBASE_CREDENTIALS_FILE"),
+            "accel_redirect": env.get("ACCEL_REDIRECT", ""),
+            "trusted_proxies": reader.number("TRUSTED_PROXIES", 0),
+            "metrics_port": reader.number("METRICS_PORT", 0),
+            "log_level": env.get("LOG_LEVEL") or "INFO",
+        }
+        if reader.faults:
+            raise SettingsError("Settings: " + "; ".join(reader.faults))
+        return cls(**values)  # type: ignore[arg-type]  # the reader yields each field's own type
+
+
+class _Reader:
+    """Reads one variable at a time and remembers what is wrong, to tell it all at once."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = env
+        self.faults: list[str] = []
+
+    def text(self, name: str) -> str:
+        value = self.env.get(name, "")
+        if not value:
+            self.faults.append(f"{name} is missing")
+        return value
+
+    def url(self, name: str) -> str:
+        value = self.text(name)
+        if value and urlsplit(value).scheme not in {"http", "https"}:
+            self.faults.append(f"{name} is no http(s) address")
+        return value
+
+    def secret(self, name: str) -> str:
+        value = self.text(name)
+        if value and len(value) < 32:  # noqa: PLR2004 - 32 characters carry at least 128 bits
+            self.faults.append(f"{name} is shorter than 32 characters")
+        return value
+
+    def file(self, name: str) -> Path:
+        path = Path(self.text(name))
+        if self.env.get(name) and not path.is_file():
+            self.faults.append(f"{name} names no file")
+        return path
+
+    def optional_file(self, name: str) -> Path | None:
+        return self.file(name) if self.env.get(name) else None
+
+    def number(self, name: str, default: int) -> int:
+        value = self.env.get(name) or str(default)
+        if not value.isdecimal():
+            self.faults.append(f"{name} is no whole number")
+            return default
+        return int(value)

@@ -1,0 +1,221 @@
+"""A migrated database, an application on it, and people who use it."""
+
+import datetime as dt
+import itertools
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.serving import make_server
+
+import admin
+from api.app import create_app
+from api.cli import rows
+from models import Database
+from models.base import connect
+from services import reference
+from settings import Settings
+from simulators.thainguyen_id.app import create_app as create_provider
+from tests import factories
+from tests.postgres import Server, server
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = "ctn_template"
+# A Monday morning in working hours, so that deadlines are easy to reckon.
+NOON = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
+
+
+class Clock:
+    """A clock that tests may move."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def forward(self, **time: float) -> None:
+        self.now += dt.timedelta(**time)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    with server() as running:
+        running.create_database(TEMPLATE)
+        migrate(running, TEMPLATE)
+        database = Database.at(running.url("app", TEMPLATE))
+        with database.transaction() as session:
+            reference.load(session, rows)
+        database.sessions.kw["bind"].dispose()
+        yield running
+
+
+def migrate(running: Server, database: str) -> None:
+    """As an operator does it: by the command, as the owner."""
+    environment = os.environ | {
+        "DATABASE_URL": running.url("app", database),
+        "MIGRATION_DATABASE_URL": running.url("owner", database),
+    }
+    command = [sys.executable, "-m", "alembic", "upgrade", "head"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+_numbers = itertools.count()
+
+
+@contextmanager
+def a_database(postgres: Server) -> Iterator[str]:
+    """The address of a fresh copy of the migrated database; real commits, real locks."""
+    name = f"ctn_copy_{next(_numbers)}"
+    postgres.create_database(name, template=TEMPLATE)
+    yield postgres.url("app", name)
+
+
+@pytest.fixture
+def committed(postgres: Server) -> Iterator[Database]:
+    """A database of its own for a test that needs several connections."""
+    with a_database(postgres) as url:
+        database = Database.at(url, pool_size=30, max_overflow=0)
+        yield database
+        database.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture(scope="session")
+def engine(postgres: Server):
+    with a_database(postgres) as url:
+        engine = connect(url)
+        yield engine
+        engine.dispose()
+
+
+@pytest.fixture
+def database(engine) -> Iterator[Database]:
+    """Sessions that share one connection, whose transaction is rolled back after the test."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        yield Database(
+            sessionmaker(
+                connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            )
+        )
+        outer.rollback()
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    """The test's own session, never the application's: a forgotten commit shows."""
+    with database.sessions() as session:
+        yield session
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def access_key(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("keys") / "access.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def provider_url() -> Iterator[str]:
+    """The Thái Nguyên ID simulator, over HTTP."""
+    with serving(lambda url: create_provider(url, client_secrets=factories.CLIENTS)) as url:
+        yield url
+
+
+@contextmanager
+def serving(make_app) -> Iterator[str]:
+    """A threaded server on a free port of loopback; `make_app` is told its address."""
+    late = LateApp()
+    http = make_server("127.0.0.1", 0, late, threaded=True)
+    url = f"http://127.0.0.1:{http.server_port}"
+    late.app = make_app(url)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    yield url
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+class LateApp:
+    """An application that is known only after its server's port is."""
+
+    app = None
+
+    def __call__(self, environ, start_response):
+        return self.app(environ, start_response)
+
+
+@pytest.fixture
+def settings(access_key, provider_url, tmp_path) -> Settings:
+    return Settings(
+        database_url="postgresql://nobody@127.0.0.1:1/none",
+        public_url="http://localhost",
+        secret_key=secrets.token_urlsafe(32),
+        index_key=factories.INDEX_KEY,
+        access_token_key_file=access_key,
+        oidc_issuer=provider_url,
+        oidc_client_id="c-thainguyen-app",
+        oidc_client_secret=factories.CLIENTS["c-thainguyen-app"],
+        oidc_admin_client_id="c-thainguyen-admin",
+        oidc_admin_client_secret=factories.CLIENTS["c-thainguyen-admin"],
+        oidc_redirect_uris=("vn.gov.thainguyen.c:/oauth2redirect", "http://127.0.0.1/callback"),
+        storage_url=f"file://{tmp_path}/files",
+    )
+
+
+@pytest.fixture
+def app(settings, database, clock):
+    app = create_app(settings, db=database, now=clock)
+    admin.init_app(app)
+    app.testing = True
+    return app
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@dataclass(frozen=True)
+class Live:
+    """A real server on a database of its own."""
+
+    url: str
+    database: Database
+    settings: Settings
+    app: object
+
+
+@pytest.fixture
+def live(postgres, settings) -> Iterator[Live]:
+    with a_database(postgres) as address:
+        database = Database.at(address, pool_size=10)
+        made: list[Live] = []
+
+        def make(url: str):
+            own = replace(settings, public_url=url, database_url=address)
+            app = create_app(own, db=database)
+            admin.init_app(app)
+            made.append(Live(url, database, own, app))
+            return app
+
+        with serving(make):
+            yield made[0]
+        database.sessions.kw["bind"].dispose()

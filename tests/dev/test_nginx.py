@@ -1,0 +1,112 @@
+"""The front door: its own answers, what it logs, and that its template is one nginx accepts."""
+
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from dev import nginx
+from dev.config import Config, Problem
+from dev.postgres import free_port
+
+PROGRAM = Config.from_env().nginx
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed")
+
+
+@pytest.fixture(scope="module")
+def prefix(tmp_path_factory):
+    return tmp_path_factory.mktemp("nginx")
+
+
+@pytest.fixture(scope="module")
+def front(prefix):
+    """Yield a client of an nginx behind which nobody answers."""
+    port = free_port()
+    nginx.prepare(
+        prefix, listen=f"127.0.0.1:{port}", socket=prefix / "web.sock", files=prefix / "files"
+    )
+    command = [PROGRAM, "-p", f"{prefix}/", "-c", "nginx.conf", "-e", "stderr"]
+    with (
+        subprocess.Popen([*command, "-g", "daemon off;"], stderr=subprocess.DEVNULL) as process,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        wait_until_it_listens(client)
+        yield client
+        process.terminate()
+
+
+def wait_until_it_listens(client):
+    for _ in range(200):
+        try:
+            client.get("/")
+        except httpx.ConnectError:
+            time.sleep(0.02)
+        else:
+            return
+
+
+@pytest.mark.usefixtures("front")
+def test_nginx_accepts_the_template(prefix):
+    done = subprocess.run(
+        [PROGRAM, "-t", "-p", f"{prefix}/", "-c", "nginx.conf", "-e", "stderr"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "[warn]" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/v1/reports", 503, "unavailable"),
+        ("GET", "/metrics", 404, "not_found"),
+        ("GET", "/metrics/", 404, "not_found"),
+        ("GET", "/_files/photo.jpg", 404, "not_found"),
+        ("GET", f"/{'x' * 9000}", 414, "uri_too_long"),
+    ],
+)
+def test_its_own_answers_are_problem_documents(front, method, path, status, code):
+    answer = front.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert answer.json()["status"] == status
+    assert answer.headers["server"] == "nginx"
+
+
+def test_when_the_application_is_away_clients_are_told_to_come_back(front):
+    assert front.get("/").headers["retry-after"] == "1"
+
+
+def test_a_body_over_the_outer_limit_is_refused(front):
+    answer = front.post("/api/v1/files", content=bytes(12_600_000))
+
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too_large"
+
+
+def test_the_access_log_has_no_query_strings(prefix, front):
+    front.get("/seen-in-the-log?signature=secret")
+
+    log = (prefix / "access.log").read_text()
+    assert "/seen-in-the-log" in log
+    assert "secret" not in log
+
+
+def test_a_path_that_nginx_would_read_as_code_is_refused(tmp_path):
+    with pytest.raises(Problem, match="path"):
+        nginx.prepare(tmp_path, listen="127.0.0.1:1", socket=tmp_path / "s", files=tmp_path / "a$b")
+
+
+def test_a_socket_path_too_long_for_the_kernel_moves(tmp_path):
+    moved = nginx.socket_path(tmp_path / ("x" * 100))
+
+    try:
+        assert len(str(moved)) < nginx.LONGEST_SOCKET_PATH
+    finally:
+        moved.parent.rmdir()

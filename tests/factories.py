@@ -1,0 +1,158 @@
+"""People, reports and photos with fixed defaults; each is committed, so that the app sees it."""
+
+import datetime as dt
+import io
+import itertools
+import secrets
+import uuid
+
+from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.current import EXTENSION
+from models import Audience, Citizen, InboxMessage, Report, ReportState, Role, Staff
+from services import feedback, identity, uploads
+from services.feedback import Draft
+from services.identity import DeviceFacts, PersonClaims
+from services.identity.people import as_actor, invite, meet, recognise_staff
+from services.permissions import LEVEL_2, Actor, ActorKind
+
+INDEX_KEY = "an index key of the tests, 32 or more"
+CLIENTS = {"c-thainguyen-app": "app secret", "c-thainguyen-admin": "admin secret"}
+NOON = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
+# In the middle of the city of Thái Nguyên.
+CITY = {"lat": 21.5942, "lng": 105.8482}
+_count = itertools.count(1)
+
+
+def claims(name: str = "Nguyễn Thị Thử", *, acr: str = LEVEL_2, number: int | None = None):
+    """What the provider says of somebody new, or of the one with this number."""
+    number = number or next(_count)
+    return PersonClaims(
+        issuer="http://provider.test",
+        subject=f"person-{number}",
+        name=name,
+        acr=acr,
+        auth_time=NOON,
+        number_index=number.to_bytes(32),
+    )
+
+
+def a_citizen(session: Session, name: str = "Nguyễn Thị Thử") -> Citizen:
+    citizen = meet(session, claims(name), at=NOON)
+    session.commit()
+    return citizen
+
+
+def citizen_actor(citizen: Citizen) -> Actor:
+    return Actor(ActorKind.CITIZEN, citizen.id, acr=LEVEL_2)
+
+
+def a_staff(
+    session: Session,
+    roles: tuple[tuple[str, str | None], ...] = (("dispatcher", None),),
+    name: str = "Trần Văn Cán",
+) -> Staff:
+    """A member of staff who entered once, so that a citizen stands behind them."""
+    told = claims(name)
+    invite(
+        session,
+        told.number_index,
+        name=name,
+        roles=[(Role(role), department) for role, department in roles],
+        at=NOON,
+    )
+    citizen = meet(session, told, at=NOON)
+    staff = recognise_staff(session, citizen, LEVEL_2)
+    session.commit()
+    return staff
+
+
+def staff_actor(staff: Staff) -> Actor:
+    return as_actor(staff)
+
+
+def a_report(session: Session, reporter: Citizen, at: dt.datetime = NOON, **changes) -> Report:
+    draft = {"category": "giao-thong", "description": "Ổ gà trước số nhà 12.", **CITY} | changes
+    report = feedback.submit(session, citizen_actor(reporter), Draft(**draft), at=at)
+    session.commit()
+    return report
+
+
+def bearer(app, session: Session, person: Citizen | Staff, at: dt.datetime | None = None):
+    """The headers of somebody who signed in: a citizen, or staff with a staff token."""
+    state = app.extensions[EXTENSION]
+    staff = isinstance(person, Staff)
+    citizen = session.get_one(Citizen, person.citizen_id) if staff else person
+    told = PersonClaims(
+        issuer=citizen.issuer,
+        subject=citizen.subject,
+        name=citizen.name,
+        acr=LEVEL_2,
+        auth_time=NOON,
+        number_index=citizen.number_index,
+    )
+    pair = identity.sign_in(
+        session,
+        told,
+        keys=state.keys,
+        audience=Audience.STAFF if staff else Audience.CITIZEN,
+        device=DeviceFacts(secrets.token_urlsafe(24), "android"),
+        at=at or dt.datetime.now(dt.UTC),
+    )
+    session.commit()
+    return {"Authorization": f"Bearer {pair.access_token}"}
+
+
+def moved(session: Session, report: Report, *steps: tuple[Staff, dict]) -> Report:
+    """The report after staff made these moves."""
+    for staff, fields in steps:
+        report = feedback.move(
+            session,
+            staff_actor(staff),
+            report.id,
+            feedback.Move(**fields),
+            version=report.version,
+            at=NOON,
+        )
+        session.commit()
+    return report
+
+
+def resolved(session: Session, report: Report) -> Report:
+    """The report at the end of the usual way."""
+    dispatcher = a_staff(session)
+    handler = a_staff(session, (("handler", "so-xay-dung"),))
+    to = ReportState
+    return moved(
+        session,
+        report,
+        (dispatcher, {"to": to.ASSIGNED, "department": "so-xay-dung"}),
+        (handler, {"to": to.IN_PROGRESS}),
+        (handler, {"to": to.RESOLVED, "text": "Đã vá mặt đường."}),
+    )
+
+
+def jpeg(width: int = 640, height: int = 480, **options) -> bytes:
+    """A photo without metadata, unless `options` for Pillow say otherwise."""
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def an_upload(session: Session, owner: Citizen, storage, content: bytes | None = None) -> uuid.UUID:
+    """A photo that was uploaded and cleaned."""
+    received = uploads.receive(
+        session, citizen_actor(owner), content or jpeg(), storage=storage, at=NOON
+    )
+    uploads.derive(session, received.id, storage=storage)
+    uploads.discard_original(session, received.id, storage=storage)
+    session.commit()
+    return received.id
+
+
+def inbox_kinds(session: Session, citizen: Citizen) -> list[str]:
+    """What a citizen was told, in order."""
+    query = select(InboxMessage.kind).where(InboxMessage.citizen_id == citizen.id)
+    return list(session.scalars(query.order_by(InboxMessage.id)))
