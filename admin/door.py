@@ -112,9 +112,7 @@ def _known() -> AdminVisit | None:
     if not found:
         return None
     # Reading keeps nothing, so the time of the last visit stays as it was.
-    opened = (
-        current.db.reading() if request.endpoint in BACKGROUND else current.db.transaction()
-    )
+    opened = current.db.reading() if request.endpoint in BACKGROUND else current.db.transaction()
     with opened as session:
         return identity.visit_admin(session, found, at=current.now())
 

@@ -1,19 +1,20 @@
 """What goes wrong under /admin becomes a page; the numbers are those of the JSON API."""
 
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, g, make_response, request
 
 from admin import labels, page
 from api import errors
+from api.current import current
 from services.errors import DomainError
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    # The API's no-referrer would make browsers send "Origin: null" with our own forms.
-    "Referrer-Policy": "same-origin",
-}
+# Browsers hold form-action against redirects too: the filter form of somebody whose session has
+# ended leads to the provider.
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self' {provider}; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def init_app(app: Flask) -> None:
@@ -49,8 +50,12 @@ def dress(response: Response) -> Response:
         return response
     if response.mimetype == errors.PROBLEM:
         response = _as_page(response)
-    for name, value in HEADERS.items():
-        response.headers[name] = value
+    provider = urlsplit(current.settings.oidc_issuer)
+    response.headers["Content-Security-Policy"] = POLICY.format(
+        provider=f"{provider.scheme}://{provider.netloc}"
+    )
+    # The API's no-referrer would make browsers send "Origin: null" with our own forms.
+    response.headers["Referrer-Policy"] = "same-origin"
     if request.endpoint != "admin.static" and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
     return response

@@ -97,6 +97,7 @@ PROBLEMS = {
     503: ("Tạm thời không phục vụ được", "Vui lòng thử lại sau ít phút."),
 }
 _MESSAGES = {
+    "body_too_large": "Nội dung gửi lên vượt quá giới hạn cho phép.",
     "field_needed": "Vui lòng điền {field}.",
     "illegal_move": "Phản ánh đang ở trạng thái “{state}”, không chuyển sang “{to}” được.",
     "public_text_needed": "Muốn công khai, vui lòng viết nội dung công khai đã duyệt.",

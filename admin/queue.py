@@ -22,7 +22,7 @@ USUAL_STATES = ("received", "assigned", "in_progress", "resolved", "rejected")
 @blp.get("/")
 def index() -> str:
     wanted, before = forms.queue_filter(), forms.an_id("before")
-    actor = door.visit().actor
+    actor, now = door.visit().actor, current.now()
     with current.db.reading() as session:
         reports = feedback.queue(session, actor, wanted, before=before, limit=PAGE + 1)
         counts = feedback.queue_counts(session, actor)
@@ -34,10 +34,15 @@ def index() -> str:
     shown = reports[:PAGE]
     return page.render(
         "queue.html",
-        reports=shown,
+        reports=[(report, feedback.clock(report, at=now)) for report in shown],
+        now=now,
         chips=chips(counts),
         more=_address(before=str(shown[-1].id)) if len(reports) > PAGE else None,
         newest=None if before else _address("/admin/new", since=str(shown[0].id) if shown else ""),
+        cleared=f"/admin/?{urlencode({'state': state})}"
+        if (state := request.args.get("state"))
+        else "/admin/",
+        done=labels.STEPS.get(request.args.get("done", ""), (None, None))[1],
         filtered=any(request.args.get(name) for name in FILTERS),
         **choices,
     )
@@ -49,9 +54,7 @@ def newer() -> Response:
     wanted, since = forms.queue_filter(), forms.an_id("since")
     with current.db.reading() as session:
         count = feedback.newer_than(session, door.visit().actor, wanted, since=since)
-    response = make_response(
-        page.render("newer.html", count=count, address=_address(since=None))
-    )
+    response = make_response(page.render("newer.html", count=count, address=_address(since=None)))
     # With no-store the browser could not ask again by ETag.
     response.headers["Cache-Control"] = "private, no-cache"
     response.set_etag(str(count))

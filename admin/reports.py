@@ -26,6 +26,8 @@ STEPS = {step.name: step for step in feedback.TRANSITIONS}
 PUBLICATION = {"publish": "public", "save_text": "public", "unpublish": "private"}
 # The texts of these steps stay inside the offices; all others are read by the reporter.
 INTERNAL_STEPS = frozenset({"return", "hand_over"})
+# The usual way of a report; these steps stand first and open.
+USUAL_STEPS = ("assign", "claim", "resolve")
 
 
 @blp.get("/<uuid:report_id>")
@@ -118,6 +120,9 @@ def _page(
         departments = feedback.departments(session)
     sees_all = permissions.can(actor, Action.READ_INTERNAL, report)
     events = [event for event in report.timeline if event.public or sees_all]
+    steps = sorted(
+        feedback.next_steps(actor, report), key=lambda step: step.name not in USUAL_STEPS
+    )
     html = page.render(
         "report.html",
         report=report,
@@ -125,8 +130,10 @@ def _page(
         now=current.now(),
         photos=[(photo, _links(photo)) for photo in report.photos],
         events=[_event(event, names, categories) for event in events],
-        steps=feedback.next_steps(actor, report),
+        steps=steps,
+        failed_is_offered=failed in {step.name for step in steps} | PUBLICATION.keys(),
         internal_steps=INTERNAL_STEPS,
+        usual_steps=USUAL_STEPS,
         reasons=feedback.REJECTION_REASONS,
         departments=departments,
         categories=categories,

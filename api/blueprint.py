@@ -9,7 +9,7 @@ from webargs import missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import CombinedMultiDict
 
-from api.json import Malformed, load
+from api.json import JSON_LIMIT, BodyTooLarge, Malformed, load
 from models import Audience
 from services.errors import BadRequest, UnsupportedMedia
 
@@ -36,10 +36,13 @@ class Parser(FlaskParser):
             return missing
         if not req.is_json:
             raise NotJson
+        body = req.get_data(cache=True)
         try:
-            value = load(req.get_data(cache=True))
+            value = load(body)
         except Malformed as error:
             raise MalformedJson(reason=str(error)) from error
+        if len(body) > JSON_LIMIT:
+            raise BodyTooLarge(limit_kb=JSON_LIMIT // 1024)
         return value
 
     def load_multipart(self, req: Request, schema: Any) -> Any:

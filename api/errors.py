@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from api.json import dump
 from api.messages import HTTP_DETAILS, TITLES, field_message
 from services import errors
+from services.limits import RateLimited
 
 log = structlog.get_logger()
 
@@ -81,6 +82,10 @@ def handle_domain_error(error: errors.DomainError) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        # draft-ietf-httpapi-ratelimit-headers-10: the quota, and what is left of it.
+        headers["RateLimit-Policy"] = '"default";q={limit};w={window_s}'.format_map(error.facts)
+        headers["RateLimit"] = '"default";r=0;t={retry_after_s}'.format_map(error.facts)
     return problem(status, error.code, error.message(locale()), headers=headers, **error.facts)
 
 

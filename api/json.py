@@ -13,12 +13,21 @@ import orjson
 from flask import Flask
 from flask.json.provider import JSONProvider
 
+from services.errors import TooLarge
+
+JSON_LIMIT = 64 * 1024
 MAX_DEPTH = 20
 NUL = "\x00"
 
 
 class Malformed(ValueError):
     """This is not the JSON we accept; the message says why."""
+
+
+class BodyTooLarge(TooLarge):
+    """The body is larger than {limit_kb} KB."""
+
+    vi = "Nội dung gửi lên lớn hơn giới hạn {limit_kb} KB."
 
 
 class OrjsonProvider(JSONProvider):
@@ -79,7 +88,7 @@ def _check(value: Any) -> None:
     todo = [(value, 1)]
     while todo:
         item, depth = todo.pop()
-        if depth > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH and isinstance(item, (dict, list)):
             raise Malformed(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(item, str):
             check_text(item)

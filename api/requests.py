@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-from api.json import NUL
-from services.errors import BadRequest, TooLarge
+from api.json import JSON_LIMIT, NUL, BodyTooLarge
+from services.errors import BadRequest
 
 log = structlog.get_logger()
 
-BODY_LIMIT = 64 * 1024
+# What is read at all; a body of JSON may be 64 KiB, but a malformed one is called malformed first.
+BODY_LIMIT = 256 * 1024
 WELL_FORMED_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 # More than this is not read to the end for politeness' sake: the connection is cut instead.
 DRAINED_AT_MOST = 32 * 1024 * 1024
@@ -28,12 +29,6 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-site",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-
-
-class BodyTooLarge(TooLarge):
-    """The body is larger than {limit_kb} KB."""
-
-    vi = "Nội dung gửi lên lớn hơn giới hạn {limit_kb} KB."
 
 
 class UnreadableAddress(BadRequest):
@@ -57,7 +52,8 @@ def begin() -> None:
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    if NUL in request.path or NUL in "".join(request.args.values()):
+    asked = (part for pair in request.args.items(multi=True) for part in pair)
+    if NUL in request.path or any(NUL in part for part in asked):
         raise UnreadableAddress
     view = current_app.view_functions.get(request.endpoint or "")
     limit = getattr(view, "body_limit", BODY_LIMIT)
@@ -97,7 +93,7 @@ def client_address() -> str:
 
 
 def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(limit_kb=BODY_LIMIT // 1024)
+    return BodyTooLarge(limit_kb=JSON_LIMIT // 1024)
 
 
 class Draining:

@@ -61,7 +61,10 @@ class Config:
 
     @cached_property
     def nginx(self) -> str | None:
-        """The nginx program; the PATH of ordinary users often lacks its directory."""
+        """The nginx program; NGINX_PROGRAM names another, and left empty does without."""
+        if "NGINX_PROGRAM" in self.given:
+            return self.given["NGINX_PROGRAM"] or None
+        # The PATH of ordinary users often lacks its directory.
         path = os.pathsep.join([self.given.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
         return shutil.which("nginx", path=path)
 

@@ -78,6 +78,10 @@ class Cluster:
         return self.home / "data"
 
     @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def log(self) -> Path:
         return self.home / "server.log"
 
@@ -163,7 +167,7 @@ class Cluster:
 
     def _run_initdb(self, target: Path, password_file: Path) -> None:
         command = [
-            self.programs / "initdb",
+            str(self.programs / "initdb"),
             f"--pgdata={target}",
             f"--username={SUPERUSER}",
             f"--pwfile={password_file}",
@@ -250,7 +254,7 @@ class Cluster:
             try:
                 psycopg.connect(self.url(SUPERUSER, "postgres"), connect_timeout=2).close()
             except psycopg.OperationalError as error:
-                if self.process is None or self.process.poll() is not None:
+                if not self.running:
                     raise PostgresFailed(f"PostgreSQL ended:\n{self._log_end()}") from error
                 if time.monotonic() > deadline:
                     raise PostgresFailed(f"No answer ({error}):\n{self._log_end()}") from error
@@ -333,7 +337,7 @@ def main() -> int:
         return 1
     signal.pthread_sigmask(signal.SIG_BLOCK, asked)
     print(f"PostgreSQL answers on 127.0.0.1:{arguments.port}", flush=True)
-    while cluster.process is not None and cluster.process.poll() is None:
+    while cluster.running:
         if signal.sigtimedwait(asked, 0.5) is not None:
             cluster.stop(patience=SMART_SECONDS)
             return 0

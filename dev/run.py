@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg
@@ -138,7 +139,7 @@ class System:
     def _start_programs(self, env: Mapping[str, str]) -> None:
         front = ("nginx",) if self.config.nginx else ()
         if not front:
-            print("nginx is not installed: the web server stands without it (slow bodies block).")
+            print("Without nginx (apt-get install nginx): slow uploads can hold up everyone.")
         names = (*SIMULATORS, "web", *front, *WORKERS)
         procfile = str(PROJECT / "dev" / "Procfile")
         # An .env file of the user's is read by nothing else, so not by honcho either.
@@ -187,7 +188,7 @@ class System:
         Raises:
             Problem: naming the part that has ended.
         """
-        if self.cluster is not None and self.cluster.process.poll() is not None:
+        if self.cluster is not None and not self.cluster.running:
             raise Problem(f"The database ended by itself; its log: {self.cluster.log}")
         if self.honcho is not None and (code := self.honcho.poll()) is not None:
             died = self.config.data_dir / "died"
@@ -266,8 +267,8 @@ def _accounts(url: str) -> str:
 
 
 def _without_password(url: str) -> str:
-    head, _, rest = url.rpartition("@")
-    return f"{head.rsplit(':', 1)[0]}@{rest}" if head else url
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
 
 
 if __name__ == "__main__":

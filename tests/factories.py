@@ -66,11 +66,13 @@ def a_staff(
     citizen = meet(session, told, at=NOON)
     staff = recognise_staff(session, citizen, LEVEL_2)
     session.commit()
+    # Taken while the roles are loaded; a later read of the row may let go of them.
+    staff.actor = as_actor(staff)
     return staff
 
 
 def staff_actor(staff: Staff) -> Actor:
-    return as_actor(staff)
+    return staff.actor
 
 
 def a_report(session: Session, reporter: Citizen, at: dt.datetime = NOON, **changes) -> Report:

@@ -35,16 +35,27 @@ def flag(**options: Any) -> fields.Boolean:
     return fields.Boolean(truthy={True}, falsy={False}, **options)
 
 
+class Number(fields.Float):
+    """A JSON number; "21.5" and true are none."""
+
+    def _validated(self, value: Any) -> float:
+        if isinstance(value, (str, bool)):
+            raise self.make_error("invalid", input=value)
+        return float(super()._validated(value))
+
+
 def number(low: float, high: float, **options: Any) -> fields.Float:
-    return fields.Float(validate=validate.Range(low, high), allow_nan=False, **options)
+    return Number(validate=validate.Range(low, high), allow_nan=False, **options)
 
 
-def latitude() -> fields.Float:
-    return number(-90, 90, required=True, metadata={"description": "WGS84, degrees"})
-
-
-def longitude() -> fields.Float:
-    return number(-180, 180, required=True, metadata={"description": "WGS84, degrees"})
+def degrees(limit: int, kind: type[fields.Float] = Number) -> fields.Float:
+    """A latitude (90) or longitude (180); in a query every number comes as text."""
+    return kind(
+        required=True,
+        validate=validate.Range(-limit, limit),
+        allow_nan=False,
+        metadata={"description": "WGS84, degrees"},
+    )
 
 
 class PageQuery(Schema):

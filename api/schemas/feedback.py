@@ -11,9 +11,8 @@ from api.schemas.base import (
     Moment,
     Output,
     PageQuery,
+    degrees,
     flag,
-    latitude,
-    longitude,
     number,
     string,
 )
@@ -96,8 +95,8 @@ class ReportIn(Input):
             validate.Regexp(r"(?s).*\S", error="String does not match expected pattern."),
         ],
     )
-    lat = latitude()
-    lng = longitude()
+    lat = degrees(90)
+    lng = degrees(180)
     accuracy_m = number(0, 100_000, allow_none=True)
     place_code = fields.String(allow_none=True, validate=validate.Length(5, 5))
     address = string(1, 500, allow_none=True)

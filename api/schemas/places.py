@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import Input, Output, latitude, longitude
+from api.schemas.base import Input, Output, degrees
 
 
 class PlaceQuery(Input):
@@ -28,8 +28,8 @@ class PlacesOut(Output):
 
 
 class PointQuery(Input):
-    lat = latitude()
-    lng = longitude()
+    lat = degrees(90, fields.Float)
+    lng = degrees(180, fields.Float)
 
 
 class ResolutionOut(Output):

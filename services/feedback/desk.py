@@ -50,7 +50,7 @@ def staff_names(session: Session, report: Report) -> dict[uuid.UUID, str]:
     """The names of the colleagues in a report's history, by the ids of their staff rows."""
     ids = {event.actor_id for event in report.timeline if event.actor_kind == ActorKind.STAFF.value}
     query = select(Staff.id, Staff.name).where(Staff.id.in_(ids))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def newer_than(

@@ -216,7 +216,7 @@ def queue_counts(session: Session, actor: Actor) -> dict[ReportState, int]:
     query = (
         select(Report.state, func.count()).where(permissions.readable(actor)).group_by(Report.state)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def public_reports(

@@ -66,7 +66,7 @@ def fcm_process(tmp_path_factory) -> Iterator[Simulator]:
     command = [sys.executable, "-m", "simulators.fcm", "--port", str(port)]
     root = Path(__file__).parents[2]
     with (
-        subprocess.Popen([*command, "--service-account", str(account)], cwd=root) as process,  # noqa: S603
+        subprocess.Popen([*command, "--service-account", str(account)], cwd=root) as process,
         urllib3.PoolManager() as http,
     ):
         try:

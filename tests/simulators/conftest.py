@@ -171,7 +171,7 @@ def start(tmp_path):
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", module, "--port", str(port)]
         with (tmp_path / f"{module}.log").open("wb") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own module.
+            process = subprocess.Popen(
                 command, env=os.environ | environment, stdout=log, stderr=log
             )
         processes.append(process)

@@ -1,0 +1,237 @@
+"""The staff view in Chromium: the whole triage, by two people, with and without JavaScript."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from admin.page import HTMX
+from api.current import EXTENSION
+from models import Role
+from services.identity.people import invite
+from tests import factories
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+STAFF = {
+    "dieuphoi1": (Role.DISPATCHER, None),
+    "xuly1": (Role.HANDLER, "so-xay-dung"),
+    "lanhdao1": (Role.LEADER, "so-xay-dung"),
+}
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is missing")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    # Chromium refuses its sandbox to root, as which containers run.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def office(live, provider_url):
+    """The real server with its staff invited."""
+    keys = live.app.extensions[EXTENSION].keys
+    people = httpx.get(f"{provider_url}/demo/people").json()
+    with live.database.sessions() as session:
+        for person in people:
+            if grant := STAFF.get(person["username"]):
+                invite(
+                    session,
+                    keys.number_index(person["citizen_number"]),
+                    name=person["name"],
+                    roles=[grant],
+                    at=dt.datetime.now(dt.UTC),
+                )
+        session.commit()
+    return live
+
+
+@pytest.fixture
+def sent(office):
+    """A report that a citizen has just sent, with a photo."""
+    return send(office)
+
+
+def send(office, **changes):
+    with office.database.sessions() as session:
+        citizen = factories.a_citizen(session)
+        photo = factories.an_upload(session, citizen, office.app.extensions[EXTENSION].storage)
+        now = dt.datetime.now(dt.UTC)
+        return factories.a_report(session, citizen, at=now, upload_ids=[photo], **changes)
+
+
+@pytest.fixture
+def sit_down(chromium, office):
+    """`sit_down("xuly1")`: a browser of their own in which this person has signed in."""
+    contexts = []
+
+    def sit(username, **options):
+        context = chromium.new_context(locale="vi-VN", **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = []
+        page.on("console", lambda line: _note(page, line))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(f"{office.url}/admin/")
+        page.get_by_label("tên đăng nhập").fill(username)
+        page.get_by_label("Mật khẩu").fill(f"matkhau-{username}")
+        page.get_by_role("button", name="Đăng nhập").click()
+        page.get_by_role("button", name="Đồng ý").click()
+        expect(page.get_by_role("heading", name="Phản ánh")).to_be_visible()
+        return page
+
+    yield sit
+    for context in contexts:
+        context.close()
+
+
+def _note(page, line):
+    if line.type == "error":
+        page.complaints.append(line.text)
+
+
+def open_report(page, report):
+    page.get_by_role("link", name=report.code).click()
+    expect(page.get_by_role("heading", name=report.code)).to_be_visible()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_two_people_bring_a_report_to_its_end(sit_down, sent, javascript):
+    dispatcher = sit_down("dieuphoi1", java_script_enabled=javascript)
+    open_report(dispatcher, sent)
+    dispatcher.locator("#assign-department").select_option("Sở Xây dựng")
+    dispatcher.get_by_role("button", name="Phân công").click()
+    expect(dispatcher.get_by_role("status")).to_have_text("Đã phân công.")
+
+    handler = sit_down("xuly1", java_script_enabled=javascript)
+    open_report(handler, sent)
+    handler.get_by_role("button", name="Nhận xử lý").click()
+    handler.get_by_label("Kết quả").fill("Đã vá mặt đường.")
+    handler.get_by_role("button", name="Báo kết quả").click()
+    expect(handler.get_by_role("status")).to_have_text("Đã ghi kết quả.")
+
+    dispatcher.goto(dispatcher.url.partition("?")[0])
+    timeline = dispatcher.get_by_role("region", name="Diễn biến")
+    expect(timeline.get_by_text("Đã vá mặt đường.")).to_be_visible()
+    assert dispatcher.complaints == handler.complaints == []
+
+
+def test_the_photos_are_drawn(sit_down, sent):
+    page = sit_down("dieuphoi1")
+    open_report(page, sent)
+
+    photo = page.locator(".photos img")
+    photo.scroll_into_view_if_needed()
+    expect(photo).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert photo.evaluate("image => image.naturalWidth") > 0
+
+
+def test_two_clerks_meet_and_nothing_typed_is_lost(sit_down, sent):
+    first, second = sit_down("dieuphoi1"), sit_down("dieuphoi1")
+    open_report(first, sent)
+    open_report(second, sent)
+    first.locator("#assign-department").select_option("Sở Xây dựng")
+    first.get_by_role("button", name="Phân công").click()
+
+    second.get_by_text("Không tiếp nhận", exact=True).first.click()
+    second.get_by_label("Lý do").select_option("Không đủ thông tin")
+    second.get_by_label("Trả lời người dân").fill("Xin gửi thêm ảnh.")
+    second.get_by_role("button", name="Không tiếp nhận").click()
+
+    expect(second.get_by_role("alert")).to_contain_text("Phân công cho đơn vị")
+    expect(second.get_by_label("Trả lời người dân")).to_have_value("Xin gửi thêm ảnh.")
+
+
+def test_what_a_citizen_wrote_runs_nowhere(sit_down, office):
+    attack = "<img src=x onerror=\"document.title='broken'\"><script>document.title='in'</script>"
+    report = send(office, description=attack, address=attack)
+    page = sit_down("dieuphoi1")
+    open_report(page, report)
+
+    expect(page.get_by_text(attack).first).to_be_visible()
+    assert page.title().startswith(report.code)
+
+
+@pytest.mark.skipif(not HTMX.exists(), reason="htmx is missing; run make setup with npm")
+@pytest.mark.usefixtures("sent")
+def test_new_reports_announce_themselves_and_move_nothing(sit_down, office):
+    page = sit_down("dieuphoi1")
+    page.clock.install()
+    page.goto(f"{office.url}/admin/")
+    send(office)
+    page.clock.run_for(21_000)
+
+    expect(page.get_by_text("Có 1 phản ánh mới.")).to_be_visible()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Xem", exact=True).click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    assert page.complaints == []
+
+
+def test_the_filter_of_an_ended_session_leads_to_the_provider(sit_down, office):
+    page = sit_down("dieuphoi1")
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Lọc").click()
+
+    expect(page.get_by_role("heading", name="Đăng nhập")).to_be_visible()
+    assert not page.url.startswith(office.url)
+
+
+def test_the_keyboard_reaches_the_content_first(sit_down):
+    page = sit_down("dieuphoi1")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Đến nội dung chính")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+
+    expect(page.get_by_role("link", name="Cần xử lý")).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [380, 640])
+def test_nothing_is_wider_than_a_narrow_screen(sit_down, sent, width):
+    page = sit_down("dieuphoi1", viewport={"width": width, "height": 800})
+    wide = "document.documentElement.scrollWidth > window.innerWidth"
+
+    assert not page.evaluate(wide)
+    open_report(page, sent)
+    assert not page.evaluate(wide)
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is missing; run npm ci")
+@pytest.mark.parametrize("width", [380, 1280])
+def test_axe_finds_nothing_serious(sit_down, sent, office, width):
+    page = sit_down("dieuphoi1", viewport={"width": width, "height": 800})
+    found = complaints_of_axe(page)
+    open_report(page, sent)
+    page.get_by_text("Không tiếp nhận", exact=True).first.click()
+    found += complaints_of_axe(page)
+    page.get_by_role("button", name="Xem người gửi").click()
+    found += complaints_of_axe(page)
+    page.goto(f"{office.url}/admin/?code=TN-26-999999")
+    found += complaints_of_axe(page)
+    page.goto(f"{office.url}/admin/no-such-page")
+    found += complaints_of_axe(page)
+    page.goto(f"{office.url}/admin/signed-out")
+    found += complaints_of_axe(page)
+
+    assert found == []
+
+
+def complaints_of_axe(page):
+    # By the debugging protocol, because the policy of the page lets no foreign script in.
+    page.evaluate(AXE.read_text())
+    result = page.evaluate("axe.run()")
+    return [
+        (page.url, violation["id"], [node["target"] for node in violation["nodes"]])
+        for violation in result["violations"]
+    ]

@@ -1,0 +1,81 @@
+"""What every page of the staff view has in common, and the pages of what goes wrong."""
+
+import pytest
+
+from admin import labels
+from models import ReportState, Role
+from services.feedback import REJECTION_REASONS, TRANSITIONS
+
+
+def policy(answer):
+    parts = answer.headers["Content-Security-Policy"].split("; ")
+    return {part.split()[0]: part.split()[1:] for part in parts}
+
+
+def test_pages_allow_no_scripts_but_our_own_and_no_copies(desk):
+    answer = desk().get("/admin/")
+
+    rules = policy(answer)
+    assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == ["'none'"]
+    assert rules["script-src"] == rules["style-src"] == rules["img-src"] == ["'self'"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert 'lang="vi"' in answer.text
+    assert "<style" not in answer.text
+    assert " style=" not in answer.text
+    assert " onclick=" not in answer.text
+
+
+def test_the_filter_form_may_lead_to_the_provider_when_the_session_is_over(desk, provider_url):
+    assert policy(desk().get("/admin/"))["form-action"] == ["'self'", provider_url]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/admin/no-such-page", 404),
+        ("GET", "/admin/reports/1", 404),
+        ("POST", "/admin/", 405),
+        ("DELETE", "/admin/", 405),
+        ("GET", "/admin/logout", 405),
+        ("GET", "/admin/static/none.css", 404),
+    ],
+)
+def test_what_is_not_there_is_told_in_vietnamese(desk, method, path, status):
+    answer = desk().client.open(path, method=method, headers={"Accept-Language": "en"})
+
+    assert answer.status_code == status
+    assert answer.mimetype == "text/html"
+    assert labels.PROBLEMS[status][0] in answer.text
+    assert answer.headers["X-Request-Id"] in answer.text
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_failure_shows_no_trace(app, desk, monkeypatch):
+    dispatcher = desk()
+    app.testing = False
+
+    def fail(**_options):
+        raise RuntimeError("citizen 019200990001")
+
+    monkeypatch.setitem(app.view_functions, "admin.queue.index", fail)
+    answer = dispatcher.get("/admin/")
+
+    assert answer.status_code == 500
+    assert "Hệ thống gặp lỗi" in answer.text
+    assert "019200990001" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_the_api_keeps_its_own_errors(client):
+    assert client.get("/api/v1/no-such").mimetype == "application/problem+json"
+    assert client.get("/administrator").mimetype == "application/problem+json"
+
+
+def test_every_code_has_a_word():
+    assert set(labels.STATES) == set(ReportState)
+    assert set(labels.ROLES) == set(Role)
+    assert set(labels.REASONS) == set(REJECTION_REASONS)
+    assert {step.name for step in TRANSITIONS} <= set(labels.STEPS)
+    assert {step.name for step in TRANSITIONS} <= set(labels.EVENTS)
+    assert {field for step in TRANSITIONS for field in step.needs} <= set(labels.FIELDS)

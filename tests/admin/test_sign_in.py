@@ -1,0 +1,264 @@
+"""Getting in: through the provider, and by nothing else."""
+
+import base64
+import datetime as dt
+import hashlib
+import re
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+import admin
+from admin.sign_in import safe_next
+from api.app import create_app
+from models import AdminSession, AuditEvent
+from services import limits
+
+
+def sessions(session):
+    return session.scalar(select(func.count()).select_from(AdminSession))
+
+
+def cookie_of(answer, name):
+    found = [
+        line for line in answer.headers.getlist("Set-Cookie") if line.partition("=")[0] == name
+    ]
+    return found[0] if found else None
+
+
+def test_staff_sign_in_and_come_back_to_where_they_wanted_to_go(client, provider, session):
+    provider.invite("dieuphoi1")
+    asked = client.get("/admin/?state=received")
+    callback = provider.send_back(client, "dieuphoi1", asked.headers["Location"])
+
+    answer = client.get(callback)
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/admin/?state=received")
+    page = client.get("/admin/")
+    assert page.status_code == 200
+    assert "Điều phối" in page.text
+    kinds = session.scalars(select(AuditEvent.action)).all()
+    assert "admin_session:start" in kinds
+
+
+def test_the_request_to_the_provider_has_pkce_state_nonce_and_level_2(client):
+    answer = client.get("/admin/login")
+
+    asked = parse_qs(urlsplit(answer.headers["Location"]).query)
+    assert asked["scope"] == ["openid profile citizen_id"]
+    assert asked["acr_values"] == ["urn:thainguyen:loa:2"]
+    assert asked["redirect_uri"] == ["http://127.0.0.1/admin/callback"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert asked["prompt"] == ["login"]
+    assert len(asked["state"][0]) >= 32
+    assert len(asked["nonce"][0]) >= 32
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(b"").digest()).rstrip(b"=")
+    assert len(asked["code_challenge"][0]) == len(challenge)
+
+
+def test_the_session_cookie_is_closed_to_scripts_and_to_other_paths(client, provider):
+    provider.invite("dieuphoi1")
+
+    answer = client.get(provider.send_back(client, "dieuphoi1"))
+
+    attributes = cookie_of(answer, "admin").split("; ")[1:]
+    assert sorted(attributes) == ["HttpOnly", "Path=/admin", "SameSite=Lax"]
+
+
+def test_over_https_the_cookies_are_bound_to_the_host(settings, database, clock):
+    app = create_app(replace(settings, public_url="https://c.example.vn"), db=database, now=clock)
+    admin.init_app(app)
+
+    answer = app.test_client().get("/admin/login")
+
+    attributes = cookie_of(answer, "__Host-admin-login").split("; ")
+    assert {"Secure", "Path=/", "HttpOnly", "SameSite=Lax"} <= set(attributes)
+    assert not any(attribute.startswith("Domain") for attribute in attributes)
+
+
+@pytest.mark.parametrize("state", ["", "state=", "state=wrong", "state=%F0%9F%98%80"])
+def test_another_state_is_refused(client, provider, session, state):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+
+    answer = client.get(re.sub(r"state=[^&]*", state, callback))
+
+    assert answer.status_code == 400
+    assert "đăng nhập lại" in answer.text
+    assert sessions(session) == 0
+
+
+def test_an_answer_is_good_once(client, provider, session):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+    client.get(callback)
+
+    assert client.get(callback).status_code == 400
+    assert sessions(session) == 1
+
+
+def test_a_kept_cookie_does_not_make_a_code_good_twice(client, provider, session):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+    kept = client.get_cookie("admin-login", path="/admin").value
+    client.get(callback)
+    client.set_cookie("admin-login", kept, path="/admin")
+
+    assert client.get(callback).status_code == 422
+    assert sessions(session) == 1
+
+
+def test_another_browser_cannot_finish_the_sign_in(app, client, provider, session):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+
+    assert app.test_client().get(callback).status_code == 400
+    assert sessions(session) == 0
+
+
+def test_a_changed_cookie_is_no_cookie(client, provider, session):
+    callback = provider.send_back(client, "dieuphoi1")
+    kept = client.get_cookie("admin-login", path="/admin").value
+    client.set_cookie("admin-login", kept[:-2] + "xx", path="/admin")
+
+    assert client.get(callback).status_code == 400
+    assert sessions(session) == 0
+
+
+def test_a_sign_in_must_be_finished_within_a_quarter_of_an_hour(client, provider, clock):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+    clock.forward(minutes=16)
+
+    assert client.get(callback).status_code == 400
+
+
+@pytest.mark.parametrize("change", [(r"&?iss=[^&]*", ""), (r"iss=[^&]*", "iss=https://evil.test")])
+def test_an_answer_of_another_provider_is_refused(client, provider, session, change):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+
+    assert client.get(re.sub(*change, callback)).status_code == 400
+    assert sessions(session) == 0
+
+
+def test_who_declines_reads_so(client, provider_url, session):
+    begun = parse_qs(urlsplit(client.get("/admin/login").headers["Location"]).query)
+
+    answer = client.get(
+        "/admin/callback",
+        query_string={"error": "access_denied", "state": begun["state"], "iss": provider_url},
+    )
+
+    assert answer.status_code == 403
+    assert "chưa đồng ý" in answer.text
+    assert sessions(session) == 0
+
+
+@pytest.mark.parametrize("username", ["dan01", "dan30"])
+def test_a_citizen_reads_that_only_invited_staff_may_enter(client, provider, session, username):
+    answer = client.get(provider.send_back(client, username))
+
+    assert answer.status_code == 403
+    assert "Chỉ cán bộ đã được mời" in answer.text
+    assert cookie_of(answer, "admin") is None
+    assert sessions(session) == 0
+
+
+@pytest.mark.parametrize("fault", ["bad_signature", "expired_id_token", "wrong_nonce"])
+def test_a_spoilt_id_token_opens_nothing(client, provider, provider_url, session, fault):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+    ask = {"fault": fault, "client_id": "c-thainguyen-admin"}
+    httpx.post(f"{provider_url}/demo/faults", json=ask).raise_for_status()
+
+    assert client.get(callback).status_code == 422
+    assert sessions(session) == 0
+
+
+def test_when_the_provider_fails_the_page_says_to_wait(client, provider, provider_url):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1")
+    ask = {"fault": "http_500", "client_id": "c-thainguyen-admin"}
+    httpx.post(f"{provider_url}/demo/faults", json=ask).raise_for_status()
+
+    answer = client.get(callback)
+
+    assert answer.status_code == 503
+    assert answer.mimetype == "text/html"
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_without_a_provider_the_door_says_to_wait(settings, database, clock):
+    away = replace(settings, oidc_issuer="http://127.0.0.1:1")
+    app = create_app(away, db=database, now=clock)
+    admin.init_app(app)
+
+    answer = app.test_client().get("/admin/login")
+
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_too_many_attempts_have_to_wait(client, session, provider_url, clock):
+    bucket = {"limit": 300, "window": dt.timedelta(minutes=1), "at": clock.now}
+    for _ in range(300):
+        limits.take(session, "login:127.0.0.1", **bucket)
+    session.commit()
+    begun = parse_qs(urlsplit(client.get("/admin/login").headers["Location"]).query)
+    query = {"code": "any", "state": begun["state"], "iss": provider_url}
+
+    answer = client.get("/admin/callback", query_string=query)
+
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "//evil.test",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "https://evil.test/admin/",
+        "https:evil.test",
+        "%2f%2fevil.test",
+        "/%2f%2fevil.test",
+        "javascript:alert(1)",
+        "/admin//evil.test",
+        "/admin/..//evil.test",
+        "/admin/\r\nSet-Cookie: a=b",
+        "/admin/?a=b\r\n",
+        "/admin/\n",
+        "/administrator",
+        "/admin",
+        "/admin/logout",
+        "/admin/callback",
+        "/api/docs",
+        "",
+    ],
+)
+def test_after_signing_in_nobody_is_sent_elsewhere(wanted):
+    assert safe_next(wanted) == "/admin/"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "/admin/",
+        "/admin/?state=received&code=TN-26-000001",
+        "/admin/reports/0193b3c4-0000-7000-8000-000000000000",
+    ],
+)
+def test_pages_of_the_staff_view_are_returned_to(wanted):
+    assert safe_next(wanted) == wanted
+
+
+def test_next_is_kept_safe_through_the_whole_sign_in(client, provider):
+    provider.invite("dieuphoi1")
+    callback = provider.send_back(client, "dieuphoi1", "/admin/login?next=//evil.test")
+
+    assert client.get(callback).headers["Location"] == "/admin/"
