@@ -5,7 +5,6 @@ a careless keyword.
 """
 
 import logging
-import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -47,7 +46,7 @@ def configure(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=False,
     )
 

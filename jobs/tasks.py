@@ -108,7 +108,7 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     task(app, notifications.PUSH_TASK, push, context, Backoff(PUSH_GIVEN_UP_AFTER))
     task(app, uploads.TASK, derive_photo, context, Backoff(dt.timedelta(hours=1)))
 
-    @app.periodic(cron="*/10 * * * * *")
+    @app.periodic(cron="* * * * * */10")  # Seconds come last: every ten of them.
     @app.task(name="rescue", queue="upkeep", queueing_lock="rescue", pass_context=True)
     async def rescue(job: JobContext, timestamp: int) -> None:
         """Take over the jobs of workers that were killed."""

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.current import EXTENSION
-from models import Audience, Citizen, InboxMessage, Report, ReportState, Role, Staff
+from models import Audience, Citizen, DeviceSession, InboxMessage, Report, ReportState, Role, Staff
 from services import feedback, identity, uploads
 from services.feedback import Draft
-from services.identity import DeviceFacts, PersonClaims
+from services.identity import DeviceFacts, PersonClaims, TokenPair
 from services.identity.people import as_actor, invite, meet, recognise_staff
 from services.permissions import LEVEL_2, Actor, ActorKind
 
@@ -82,9 +82,32 @@ def a_report(session: Session, reporter: Citizen, at: dt.datetime = NOON, **chan
     return report
 
 
-def bearer(app, session: Session, person: Citizen | Staff, at: dt.datetime | None = None):
-    """The headers of somebody who signed in: a citizen, or staff with a staff token."""
-    state = app.extensions[EXTENSION]
+def citizen_on_a_device(session: Session, citizen: Citizen) -> Actor:
+    """The citizen, signed in on a device; without tokens."""
+    device = DeviceSession(
+        citizen_id=citizen.id,
+        audience=Audience.CITIZEN,
+        acr=LEVEL_2,
+        auth_time=NOON,
+        installation_hash=secrets.token_bytes(32),
+        platform="android",
+        created_at=NOON,
+        last_used_at=NOON,
+        expires_at=NOON + dt.timedelta(days=180),
+    )
+    session.add(device)
+    session.commit()
+    return Actor(ActorKind.CITIZEN, citizen.id, session_id=device.id, acr=LEVEL_2)
+
+
+def signed_in(
+    app,
+    session: Session,
+    person: Citizen | Staff,
+    at: dt.datetime | None = None,
+    installation_id: str | None = None,
+) -> TokenPair:
+    """The tokens of somebody who signed in: a citizen, or staff with a staff token."""
     staff = isinstance(person, Staff)
     citizen = session.get_one(Citizen, person.citizen_id) if staff else person
     told = PersonClaims(
@@ -98,12 +121,18 @@ def bearer(app, session: Session, person: Citizen | Staff, at: dt.datetime | Non
     pair = identity.sign_in(
         session,
         told,
-        keys=state.keys,
+        keys=app.extensions[EXTENSION].keys,
         audience=Audience.STAFF if staff else Audience.CITIZEN,
-        device=DeviceFacts(secrets.token_urlsafe(24), "android"),
+        device=DeviceFacts(installation_id or secrets.token_urlsafe(24), "android"),
         at=at or dt.datetime.now(dt.UTC),
     )
     session.commit()
+    return pair
+
+
+def bearer(app, session: Session, person: Citizen | Staff, at: dt.datetime | None = None):
+    """The headers of somebody who signed in."""
+    pair = signed_in(app, session, person, at)
     return {"Authorization": f"Bearer {pair.access_token}"}
 
 

@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("subject_id", sa.Uuid(), nullable=True),
         sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.CheckConstraint(
-            "actor_kind in ('citizen', 'staff', 'system')", name="ck_audit_events_actor_kind"
+            "actor_kind in ('citizen', 'staff', 'system')", name=op.f("ck_audit_events_actor_kind")
         ),
         sa.PrimaryKeyConstraint("id", name="pk_audit_events"),
     )
@@ -59,7 +59,9 @@ def upgrade() -> None:
         sa.Column("body_mac", sa.LargeBinary(length=32), nullable=False),
         sa.Column("resource_id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("length(key) between 1 and 255", name="ck_idempotency_keys_key_length"),
+        sa.CheckConstraint(
+            "length(key) between 1 and 255", name=op.f("ck_idempotency_keys_key_length")
+        ),
         sa.PrimaryKeyConstraint("actor_id", "operation", "key", name="pk_idempotency_keys"),
     )
     op.create_index(
@@ -84,7 +86,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=10), nullable=False),
         sa.Column("level", sa.Integer(), nullable=False),
         sa.Column("folded_name", sa.Text(), nullable=False),
-        sa.CheckConstraint("level in (1, 2)", name="ck_places_level"),
+        sa.CheckConstraint("level in (1, 2)", name=op.f("ck_places_level")),
         sa.PrimaryKeyConstraint("code", name="pk_places"),
     )
     op.create_index("ix_places_folded_name", "places", ["folded_name"], unique=False)
@@ -108,7 +110,7 @@ def upgrade() -> None:
         sa.Column("locale", sa.String(length=2), nullable=False),
         sa.Column("home_place_code", sa.String(length=5), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("locale in ('vi', 'en')", name="ck_citizens_locale"),
+        sa.CheckConstraint("locale in ('vi', 'en')", name=op.f("ck_citizens_locale")),
         sa.ForeignKeyConstraint(
             ["home_place_code"], ["places.code"], name="fk_citizens_home_place_code_places"
         ),
@@ -155,7 +157,9 @@ def upgrade() -> None:
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("expires_at > created_at", name="ck_device_sessions_expires_later"),
+        sa.CheckConstraint(
+            "expires_at > created_at", name=op.f("ck_device_sessions_expires_later")
+        ),
         sa.ForeignKeyConstraint(
             ["citizen_id"], ["citizens.id"], name="fk_device_sessions_citizen_id_citizens"
         ),
@@ -238,8 +242,10 @@ def upgrade() -> None:
         sa.Column("app_version", sa.String(length=30), nullable=True),
         sa.Column("locale", sa.String(length=2), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("kind in ('fid', 'token')", name="ck_devices_kind"),
-        sa.CheckConstraint("platform in ('android', 'ios', 'web')", name="ck_devices_platform"),
+        sa.CheckConstraint("kind in ('fid', 'token')", name=op.f("ck_devices_kind")),
+        sa.CheckConstraint(
+            "platform in ('android', 'ios', 'web')", name=op.f("ck_devices_platform")
+        ),
         sa.ForeignKeyConstraint(
             ["citizen_id"], ["citizens.id"], name="fk_devices_citizen_id_citizens"
         ),
@@ -344,21 +350,21 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "state not in ('assigned', 'in_progress', 'pending_approval') or department_code is not null",
-            name="ck_reports_worked_on_by_a_department",
+            name=op.f("ck_reports_worked_on_by_a_department"),
         ),
         sa.CheckConstraint(
-            "visibility = 'private' or public_text is not null", name="ck_reports_public_text"
+            "visibility = 'private' or public_text is not null", name=op.f("ck_reports_public_text")
         ),
         sa.CheckConstraint(
-            "(rating is null) = (rated_at is null)", name="ck_reports_rating_has_time"
+            "(rating is null) = (rated_at is null)", name=op.f("ck_reports_rating_has_time")
         ),
         sa.CheckConstraint(
-            "lat between -90 and 90 and lng between -180 and 180", name="ck_reports_position"
+            "lat between -90 and 90 and lng between -180 and 180", name=op.f("ck_reports_position")
         ),
         sa.CheckConstraint(
-            "length(description) between 1 and 4000", name="ck_reports_description_length"
+            "length(description) between 1 and 4000", name=op.f("ck_reports_description_length")
         ),
-        sa.CheckConstraint("rating between 1 and 5", name="ck_reports_rating_range"),
+        sa.CheckConstraint("rating between 1 and 5", name=op.f("ck_reports_rating_range")),
         sa.ForeignKeyConstraint(["assignee_id"], ["staff.id"], name="fk_reports_assignee_id_staff"),
         sa.ForeignKeyConstraint(
             ["category_code"], ["categories.code"], name="fk_reports_category_code_categories"
@@ -419,7 +425,7 @@ def upgrade() -> None:
         sa.Column("place_codes", postgresql.ARRAY(sa.String(length=5)), nullable=True),
         sa.CheckConstraint(
             "role not in ('handler', 'leader') or department_code is not null",
-            name="ck_role_grants_department_where_needed",
+            name=op.f("ck_role_grants_department_where_needed"),
         ),
         sa.ForeignKeyConstraint(
             ["department_code"],
@@ -464,7 +470,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("public", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "actor_kind in ('citizen', 'staff', 'system')", name="ck_report_events_actor_kind"
+            "actor_kind in ('citizen', 'staff', 'system')", name=op.f("ck_report_events_actor_kind")
         ),
         sa.ForeignKeyConstraint(
             ["report_id"], ["reports.id"], name="fk_report_events_report_id_reports"
@@ -500,9 +506,12 @@ def upgrade() -> None:
         sa.Column("position", sa.SmallInteger(), nullable=False),
         sa.Column("shows_result", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "(state = 'rejected') = (reason is not null)", name="ck_uploads_rejected_has_reason"
+            "(state = 'rejected') = (reason is not null)",
+            name=op.f("ck_uploads_rejected_has_reason"),
         ),
-        sa.CheckConstraint("num_nonnulls(owner_id, staff_id) = 1", name="ck_uploads_one_owner"),
+        sa.CheckConstraint(
+            "num_nonnulls(owner_id, staff_id) = 1", name=op.f("ck_uploads_one_owner")
+        ),
         sa.ForeignKeyConstraint(["owner_id"], ["citizens.id"], name="fk_uploads_owner_id_citizens"),
         sa.ForeignKeyConstraint(["report_id"], ["reports.id"], name="fk_uploads_report_id_reports"),
         sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name="fk_uploads_staff_id_staff"),

@@ -1,0 +1,142 @@
+"""The worker as its own process: killed, restarted, and cut off from its database."""
+
+import contextlib
+import signal
+import time
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from api.cli import rows
+from dev import postgres
+from models import Database, Delivery
+from services import notifications, reference
+from services.notifications import Registration
+from simulators.fcm.service_account import write_service_account
+from tests import factories
+from tests.conftest import migrate
+from tests.processes import free_port, running, wait_for
+
+TOKEN = "a token of the phone"
+
+
+@pytest.fixture
+def fcm(tmp_path):
+    """The FCM simulator as its own process; yields its address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    write_service_account(tmp_path / "firebase.json", f"{url}/token")
+    arguments = ("--port", str(port), "--service-account", str(tmp_path / "firebase.json"))
+    with running("simulators.fcm", *arguments, log=tmp_path / "fcm.log"):
+        wait_for("the FCM simulator", lambda: healthy(url))
+        yield url
+
+
+def healthy(url):
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/healthz").is_success
+    return False
+
+
+def environment(settings, database_url, fcm, tmp_path):
+    return {
+        "DATABASE_URL": database_url,
+        "PUBLIC_URL": settings.public_url,
+        "SECRET_KEY": settings.secret_key,
+        "INDEX_KEY": settings.index_key,
+        "ACCESS_TOKEN_KEY_FILE": str(settings.access_token_key_file),
+        "OIDC_ISSUER": settings.oidc_issuer,
+        "OIDC_CLIENT_ID": "x",
+        "OIDC_CLIENT_SECRET": "x",
+        "OIDC_ADMIN_CLIENT_ID": "x",
+        "OIDC_ADMIN_CLIENT_SECRET": "x",
+        "OIDC_REDIRECT_URIS": "x:/y",
+        "STORAGE_URL": settings.storage_url,
+        "FCM_URL": fcm,
+        "FIREBASE_CREDENTIALS_FILE": str(tmp_path / "firebase.json"),
+    }
+
+
+def tell_somebody(database):
+    """A report whose reporter has a phone; its first push is queued."""
+    with database.sessions() as session:
+        citizen = factories.a_citizen(session)
+        notifications.register_device(
+            session,
+            factories.citizen_on_a_device(session, citizen),
+            "an installation id of the phone",
+            Registration(platform="android", kind="token", value=TOKEN),
+            at=factories.NOON,
+        )
+        factories.a_report(session, citizen)
+
+
+def received(fcm):
+    return httpx.get(f"{fcm}/demo/phones/{TOKEN}").json()
+
+
+def statuses(database):
+    with database.sessions() as session:
+        return list(session.scalars(text("SELECT status::text FROM procrastinate_jobs")))
+
+
+def test_a_worker_killed_before_it_could_send_does_not_lose_the_push(
+    committed, settings, fcm, tmp_path
+):
+    url = committed.sessions.kw["bind"].url.render_as_string(hide_password=False)
+    env = environment(settings, url.replace("+psycopg", ""), fcm, tmp_path)
+    tell_somebody(committed)
+    # FCM takes the connection and says nothing, so the worker holds the job and has sent nothing.
+    httpx.post(f"{fcm}/demo/faults", json={"pattern": TOKEN, "status": "hang", "seconds": 60})
+    with running("jobs.worker", "normal", log=tmp_path / "first.log", **env) as worker:
+        wait_for("the attempt", lambda: attempts(committed) == [1])
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    assert received(fcm) == []
+
+    httpx.delete(f"{fcm}/demo/faults")
+    with running("jobs.worker", "normal", "upkeep", log=tmp_path / "second.log", **env):
+        wait_for("the push", lambda: received(fcm), seconds=60)
+        wait_for("the end of the job", lambda: "doing" not in statuses(committed))
+
+    assert len({push["notification_id"] for push in received(fcm)}) == 1
+    assert attempts(committed) == [2]
+
+
+def attempts(database):
+    with database.sessions() as session:
+        return list(session.scalars(select(Delivery.attempts)))
+
+
+def test_a_worker_comes_back_after_its_database_did(settings, fcm, tmp_path):
+    with postgres.temporary() as cluster:
+        migrate(cluster, postgres.DATABASE)
+        database = Database.at(cluster.url("app"))
+        with database.transaction() as session:
+            reference.load(session, rows)
+        env = environment(settings, cluster.url("app"), fcm, tmp_path)
+        with running("jobs.worker", "normal", log=tmp_path / "worker.log", **env) as worker:
+            wait_for(
+                "the worker", lambda: "worker_started" in (tmp_path / "worker.log").read_text()
+            )
+            cluster.stop()
+            time.sleep(2)
+            cluster.start()
+            tell_somebody(database)
+            wait_for("the push", lambda: received(fcm), seconds=40)
+            assert worker.poll() is None
+        database.sessions.kw["bind"].dispose()
+
+
+def test_a_worker_stops_when_asked_and_leaves_nothing_running(committed, settings, fcm, tmp_path):
+    url = committed.sessions.kw["bind"].url.render_as_string(hide_password=False)
+    env = environment(settings, url.replace("+psycopg", ""), fcm, tmp_path)
+    with running("jobs.worker", "normal", log=tmp_path / "log", **env) as worker:
+        wait_for("the worker", lambda: "worker_started" in (tmp_path / "log").read_text())
+
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(10) == 0
+    with committed.sessions() as session:
+        assert session.scalar(text("SELECT count(*) FROM procrastinate_workers")) == 0
