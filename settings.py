@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,16 +15,16 @@ class SettingsError(Exception):
 class Settings:
     """The settings of one installation; docs and README list the variables one by one."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     public_url: str
-    secret_key: str
-    index_key: str
+    secret_key: str = field(repr=False)
+    index_key: str = field(repr=False)
     access_token_key_file: Path
     oidc_issuer: str
     oidc_client_id: str
-    oidc_client_secret: str
+    oidc_client_secret: str = field(repr=False)
     oidc_admin_client_id: str
-    oidc_admin_client_secret: str
+    oidc_admin_client_secret: str = field(repr=False)
     oidc_redirect_uris: tuple[str, ...]
     storage_url: str
     fcm_url: str = "https://fcm.googleapis.com"

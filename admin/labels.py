@@ -44,6 +44,7 @@ EVENTS = {
     "reconsider": "Xem xét lại",
     "reopen": "Mở lại",
     "rated": "Người dân đánh giá",
+    "edited": "Sửa thông tin",
     "recategorised": "Sửa lĩnh vực",
 }
 ACTORS = {"citizen": "Người dân", "staff": "Cán bộ", "system": "Hệ thống"}
@@ -59,6 +60,11 @@ REASONS = {
     "no_action": "Không có việc cần xử lý",
     "insufficient": "Không đủ thông tin",
     "abusive": "Nội dung không phù hợp",
+}
+EDITED = {
+    "category": "lĩnh vực",
+    "public_text": "nội dung công khai",
+    "visibility": "công khai hay không",
 }
 FIELDS = {
     "department": "đơn vị",
@@ -139,8 +145,10 @@ def local(moment: dt.datetime) -> str:
 
 
 def event_text(kind: str, text: str | None) -> str | None:
-    """A rejection keeps its reason as a code only when no text was sent with it."""
-    return REASONS.get(text or "", text) if kind == "reject" else text
+    """An edit is told by the names of its fields; everything else by the words that were sent."""
+    if kind != "edited" or text is None:
+        return text
+    return ", ".join(EDITED.get(name, name) for name in text.split(", "))
 
 
 def _word(code: str) -> str:

@@ -176,5 +176,6 @@ def _event(
         "by": names.get(event.actor_id) or labels.ACTORS[event.actor_kind],
         "at": event.at,
         "text": labels.event_text(event.kind, text),
+        "reason": labels.REASONS.get(event.reason or "", event.reason),
         "internal": not event.public,
     }

@@ -1,9 +1,12 @@
 """ETag and If-Match of a thing that staff edit: the row's version (RFC 9110 section 8.8.3)."""
 
+import re
+
 from flask import Response, after_this_request, request
 
 from services.errors import PreconditionNeeded, Stale
 
+VERSION = re.compile("[0-9]{1,9}")
 HEADER = {
     "in": "header",
     "name": "If-Match",
@@ -37,6 +40,7 @@ def required_version() -> int:
     if len(versions) != 1:
         raise Stale
     (version,) = versions
-    if not version.isdecimal():
+    # Werkzeug reads an empty tag as None.
+    if not VERSION.fullmatch(version or ""):
         raise Stale
     return int(version)

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx
@@ -57,6 +57,12 @@ class App:
     installation_id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=15))
     person: dict[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.http.close()
 
     def sign_in(self) -> None:
         """Authorization code with PKCE, as RFC 8252 has it: the page is the provider's."""
@@ -142,6 +148,13 @@ class StaffApi:
         self.base = base
         self._apps: dict[str, App] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        for app in self._apps.values():
+            app.http.close()
+
     def triage(self, code: str) -> None:
         self._move(DISPATCHER, code, to="assigned", department=DEPARTMENT)
 
@@ -195,7 +208,12 @@ def walk(
     Raises:
         JourneyFailed: at the first step that went wrong.
     """
-    phone = App(base, username)
+    with App(base, username) as phone:
+        return follow(phone, fcm, staff, tell)
+
+
+def follow(phone: App, fcm: str, staff: Staff, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The journey of one phone."""
     phone.sign_in()
     tell(f"Signed in through Thái Nguyên ID as {phone.person['name']}.")
 
@@ -279,12 +297,13 @@ def main() -> None:
     fcm = arguments.fcm or f"http://127.0.0.1:{port + 3}"
     steps = iter(range(1, 100))
     try:
-        walk(
-            arguments.url,
-            fcm,
-            StaffApi(arguments.url),
-            tell=lambda text: print(f"{next(steps):2}. {text}"),
-        )
+        with StaffApi(arguments.url) as staff:
+            walk(
+                arguments.url,
+                fcm,
+                staff,
+                tell=lambda text: print(f"{next(steps):2}. {text}"),
+            )
     except (JourneyFailed, httpx.HTTPError) as failure:
         sys.exit(f"The journey ended: {failure}")
 

@@ -83,7 +83,7 @@ setup_browser_libraries() {
         echo "Warning: npm is missing, so the staff view runs without its maps and live updates (apt-get install npm)." >&2
         return
     fi
-    if ! npm ci --ignore-scripts --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null >/dev/null ||
+    if ! npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error </dev/null >/dev/null ||
         ! .venv/bin/python -m dev.vendor; then
         echo "Warning: its libraries could not be fetched, so the staff view runs without its maps and live updates." >&2
         return

@@ -150,6 +150,7 @@ class ReportEvent(Base):
     from_state: Mapped[str | None] = mapped_column(String(30))
     to_state: Mapped[str | None] = mapped_column(String(30))
     text: Mapped[str | None]
+    reason: Mapped[str | None]
     public: Mapped[bool]
 
 

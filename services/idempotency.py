@@ -7,9 +7,7 @@ not stored: a repetition renders the thing again, under the caller's present rig
 
 import datetime as dt
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -33,15 +31,6 @@ class IdempotencyKeyReused(Invalid):
     vi = "Idempotency-Key này đã dùng cho một yêu cầu có nội dung khác."
 
 
-class Identified(Protocol):
-    """Anything with an id."""
-
-    id: uuid.UUID
-
-
-Thing = TypeVar("Thing", bound=Identified)
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One arrival of a request: whose, what, its key, and a keyed hash of its body (32 bytes)."""
@@ -52,15 +41,8 @@ class Attempt:
     body_mac: bytes
 
 
-def once(
-    session: Session,
-    attempt: Attempt,
-    *,
-    make: Callable[[], Thing],
-    find: Callable[[uuid.UUID], Thing],
-    at: dt.datetime,
-) -> tuple[Thing, bool]:
-    """Make the thing, or find what an earlier attempt made; says whether it was found.
+def earlier(session: Session, attempt: Attempt) -> uuid.UUID | None:
+    """What an earlier attempt made, or None; then nobody else can make it in this transaction.
 
     Raises:
         RequestInFlight: another attempt holds the key's lock; waiting would hold a thread.
@@ -71,24 +53,28 @@ def once(
     if not session.scalar(select(lock)):
         raise RequestInFlight(retry_after=1)
     identity = (attempt.actor_id, attempt.operation, attempt.key)
-    earlier = session.get(IdempotencyKey, identity)
-    if earlier is not None:
-        if earlier.body_mac != attempt.body_mac:
-            raise IdempotencyKeyReused
-        return find(earlier.resource_id), True
-    thing = make()
-    session.flush()
+    known = session.get(IdempotencyKey, identity)
+    if known is None:
+        return None
+    if known.body_mac != attempt.body_mac:
+        raise IdempotencyKeyReused
+    return known.resource_id
+
+
+def remember(
+    session: Session, attempt: Attempt, resource_id: uuid.UUID, *, at: dt.datetime
+) -> None:
+    """Tie the key to what was made, in the transaction that made it."""
     session.add(
         IdempotencyKey(
             actor_id=attempt.actor_id,
             operation=attempt.operation,
             key=attempt.key,
             body_mac=attempt.body_mac,
-            resource_id=thing.id,
+            resource_id=resource_id,
             created_at=at,
         )
     )
-    return thing, False
 
 
 def forget_old(session: Session, *, at: dt.datetime) -> None:

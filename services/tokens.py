@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import hmac
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from services.errors import Unauthenticated
 
 ACCESS_LIFE = dt.timedelta(minutes=10)
 ALGORITHM = "ES256"
+# Ours have some 500 characters; and base64url without padding is their only spelling.
+_MAX_TOKEN = 2048
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 _CLAIMS = ["iss", "aud", "sub", "sid", "acr", "auth_time", "iat", "exp", "jti"]
 
 
@@ -97,6 +101,8 @@ class Keys:
         Raises:
             TokenInvalid: for every fault alike, so that a forger learns nothing.
         """
+        if len(token) > _MAX_TOKEN or not _FORM.fullmatch(token):
+            raise TokenInvalid
         try:
             header = jwt.get_unverified_header(token)
             if header.get("typ") != "at+jwt" or header.get("kid") != self.key_id:

@@ -37,9 +37,9 @@ def config() -> Any:
 @blp.get("/healthz")
 @public
 @blp.response(200, schema={"type": "object"})
-def healthz() -> Any:
+def healthz() -> Response:
     """The process answers"""
-    return {"status": "ok"}
+    return Response(dump({"status": "ok"}), mimetype="application/json")
 
 
 @blp.get("/readyz")

@@ -84,6 +84,7 @@ class EventOut(Output):
     from_ = fields.String(attribute="from_state", data_key="from", allow_none=True)
     to = fields.String(attribute="to_state", allow_none=True)
     text = fields.String(allow_none=True)
+    reason = fields.String(allow_none=True)
 
 
 class ReportIn(Input):

@@ -468,6 +468,7 @@ def upgrade() -> None:
         sa.Column("from_state", sa.String(length=30), nullable=True),
         sa.Column("to_state", sa.String(length=30), nullable=True),
         sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("public", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
             "actor_kind in ('citizen', 'staff', 'system')", name=op.f("ck_report_events_actor_kind")

@@ -211,6 +211,7 @@ def edit(
     if report.visibility is Visibility.PUBLIC and report.public_text is None:
         raise PublicTextNeeded
     _touch(report, at)
+    append(session, report, "edited", actor, at=at, public=False, text=", ".join(sorted(changes)))
     _audit(session, actor, report, "report:edit", at=at, fields=sorted(changes))
     return load(session, Report.id == report_id)
 
@@ -263,7 +264,8 @@ def _carry_out(
         at=at,
         from_state=origin.value,
         to_state=step.to.value,
-        text=asked.text or asked.reason,
+        text=asked.text,
+        reason=asked.reason,
         # Why one office passed a report to another is their own affair.
         public=step.name not in {"return", "hand_over"},
     )

@@ -261,7 +261,7 @@ def test_a_body_that_breaks_off_is_waited_for_no_longer(app):
     assert status.startswith("413")
 
 
-@pytest.mark.parametrize("length", ["abc", "-1", "²", "9" * 5000, ""])
+@pytest.mark.parametrize("length", ["abc", "-1", "²", "9" * 30, ""])
 def test_a_length_that_is_no_number_does_no_harm(app, length):
     _, status, _ = call(app, io.BytesIO(b"{}"), length)
 

@@ -72,6 +72,10 @@ def tell_somebody(database):
         factories.a_report(session, citizen)
 
 
+def has_started(log):
+    return "worker_started" in log.read_text()
+
+
 def received(fcm):
     return httpx.get(f"{fcm}/demo/phones/{TOKEN}").json()
 
@@ -117,9 +121,7 @@ def test_a_worker_comes_back_after_its_database_did(settings, fcm, tmp_path):
             reference.load(session, rows)
         env = environment(settings, cluster.url("app"), fcm, tmp_path)
         with running("jobs.worker", "normal", log=tmp_path / "worker.log", **env) as worker:
-            wait_for(
-                "the worker", lambda: "worker_started" in (tmp_path / "worker.log").read_text()
-            )
+            wait_for("the worker", lambda: has_started(tmp_path / "worker.log"))
             cluster.stop()
             time.sleep(2)
             cluster.start()
@@ -133,7 +135,7 @@ def test_a_worker_stops_when_asked_and_leaves_nothing_running(committed, setting
     url = committed.sessions.kw["bind"].url.render_as_string(hide_password=False)
     env = environment(settings, url.replace("+psycopg", ""), fcm, tmp_path)
     with running("jobs.worker", "normal", log=tmp_path / "log", **env) as worker:
-        wait_for("the worker", lambda: "worker_started" in (tmp_path / "log").read_text())
+        wait_for("the worker", lambda: has_started(tmp_path / "log"))
 
         worker.send_signal(signal.SIGTERM)
 

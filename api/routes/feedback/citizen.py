@@ -122,17 +122,13 @@ def get_file(signed: str) -> Response:
 @blp.doc(parameters=[idempotency.HEADER])
 def create_report(draft: dict[str, Any]) -> Any:
     """Send a report; repeatable under one Idempotency-Key"""
-    at = current.now()
+    attempt = idempotency.attempt("create_report")
     with current.db.transaction() as session:
-        report, replayed = repeats.once(
-            session,
-            idempotency.attempt("create_report"),
-            make=lambda: feedback.submit(session, auth.actor(), feedback.Draft(**draft), at=at),
-            find=lambda report_id: feedback.read(session, auth.actor(), report_id),
-            at=at,
-        )
-    if replayed:
-        idempotency.mark_replayed()
+        if known := repeats.earlier(session, attempt):
+            idempotency.mark_replayed()
+            return feedback.read(session, auth.actor(), known)
+        report = feedback.submit(session, auth.actor(), feedback.Draft(**draft), at=current.now())
+        repeats.remember(session, attempt, report.id, at=current.now())
     return report
 
 
