@@ -41,5 +41,5 @@ bench: setup ## compare with peers and measure
 reset: setup ## forget the local data, unless the system is running
 	@$(PY) -m dev.reset
 
-docs: setup ## write docs/openapi.json anew
-	@$(PY) -m dev.openapi
+docs: setup ## write the generated pages of docs/ anew
+	@$(PY) -m dev.docs

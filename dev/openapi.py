@@ -1,4 +1,4 @@
-"""Write docs/openapi.json anew: `make docs`. A test fails when it differs from the code."""
+"""docs/openapi.json: the contract, as the code has it."""
 
 import json
 import tempfile
@@ -14,8 +14,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 from api.app import create_app
 from settings import Settings
-
-TARGET = Path(__file__).parent.parent / "docs" / "openapi.json"
 
 
 def document() -> dict[str, Any]:
@@ -50,13 +48,3 @@ def document() -> dict[str, Any]:
 
 def text() -> str:
     return json.dumps(document(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-
-
-def main() -> None:
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(text(), encoding="utf-8")
-    print(f"{TARGET.name} written")
-
-
-if __name__ == "__main__":
-    main()

@@ -191,7 +191,7 @@ class StaffReportOut(ReportOut):
 
     public_text = fields.String(allow_none=True)
     place_uncertain = fields.Boolean()
-    assignee = fields.String(attribute="assignee.name", dump_default=None)
+    assignee = fields.String(attribute="assignee.name", dump_default=None, allow_none=True)
     reopened_count = fields.Integer()
 
 

@@ -21,10 +21,10 @@ from services.feedback.reports import (
     open_category,
 )
 from services.feedback.transitions import REJECTION_REASONS, Transition
-from services.permissions import Action, Actor
+from services.permissions import Action, Actor, ActorKind
 from services.text import tidy
 
-REOPENED_WITHIN = dt.timedelta(days=7)
+REOPENED_WITHIN_DAYS = {ActorKind.CITIZEN: 7, ActorKind.STAFF: 90}
 REOPENED_AT_MOST = 2
 
 
@@ -71,15 +71,15 @@ class NotRateable(Conflict):
 
 
 class ReopeningExpired(Expired):
-    """A report can be reopened within seven days of its result."""
+    """A report can be reopened within {days} days of its result."""
 
-    vi = "Chỉ mở lại được trong bảy ngày kể từ khi có kết quả."
+    vi = "Chỉ mở lại được trong {days} ngày kể từ khi có kết quả."
 
 
 class ReopenedTooOften(Conflict):
-    """A report can be reopened twice at most."""
+    """A report can be reopened by its reporter twice at most."""
 
-    vi = "Chỉ được mở lại tối đa hai lần."
+    vi = "Người gửi chỉ được mở lại phản ánh tối đa hai lần."
 
 
 class PublicTextNeeded(Invalid):
@@ -146,10 +146,6 @@ def reopen(
     step = transitions.find(actor, report, ReportState.ASSIGNED)
     if step is None:
         raise IllegalMove(state=report.state.value, to=ReportState.ASSIGNED.value)
-    if report.resolved_at is None or at > report.resolved_at + REOPENED_WITHIN:
-        raise ReopeningExpired
-    if report.reopened_count >= REOPENED_AT_MOST:
-        raise ReopenedTooOften
     asked = Move(to=ReportState.ASSIGNED, reason=reason, upload_ids=upload_ids)
     _carry_out(session, actor, report, step, asked, at=at)
     return load(session, Report.id == report_id)
@@ -297,10 +293,19 @@ def _apply(
     elif step.name == "resolve":
         report.resolved_at = at
     elif step.name == "reopen":
+        _check_reopening(actor, report, at=at)
         category = open_category(session, report.category_code)
         report.acknowledge_due_at, report.resolve_due_at = deadlines(category, at)
         report.resolved_at, report.assignee_id = None, None
         report.reopened_count += 1
+
+
+def _check_reopening(actor: Actor, report: Report, *, at: dt.datetime) -> None:
+    days = REOPENED_WITHIN_DAYS[actor.kind]
+    if report.resolved_at is None or at > report.resolved_at + dt.timedelta(days=days):
+        raise ReopeningExpired(days=days)
+    if actor.kind is ActorKind.CITIZEN and report.reopened_count >= REOPENED_AT_MOST:
+        raise ReopenedTooOften
 
 
 def _recategorise(

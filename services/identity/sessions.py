@@ -1,7 +1,7 @@
 """Sessions of the app: one per device, kept alive by rotating refresh tokens.
 
 Rotation after RFC 9700 section 4.14.2, with a grace: on mobile networks an answer gets lost now
-and then, and a strict rotation would sign those people out. See docs/adr/0003.
+and then, and a strict rotation would sign those people out. See docs/adr/0001.
 """
 
 import base64

@@ -215,7 +215,7 @@ def test_each_role_may_make_its_moves_and_no_other(session, report, role, may, t
     department = DEPARTMENT if role in {"handler", "leader"} else None
     actor = factories.staff_actor(factories.a_staff(session, ((role, department),)))
     origin = next(iter(transition.origins))
-    report.state, report.department_code = origin, DEPARTMENT
+    report.state, report.department_code, report.resolved_at = origin, DEPARTMENT, NOON
     session.add(report)
     session.commit()
 
