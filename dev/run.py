@@ -140,7 +140,7 @@ class System:
         front = ("nginx",) if self.config.nginx else ()
         if not front:
             print("Without nginx (apt-get install nginx): slow uploads can hold up everyone.")
-        names = (*SIMULATORS, "web", *front, *WORKERS)
+        names = (*SIMULATORS, "web", *front, *WORKERS, "metrics")
         procfile = str(PROJECT / "dev" / "Procfile")
         # An .env file of the user's is read by nothing else, so not by honcho either.
         self.honcho = subprocess.Popen(
@@ -180,7 +180,8 @@ class System:
         return next(filter(None, (_ask(f"{self.config.url(step)}/healthz") for step in steps)), "")
 
     def _is_ready(self) -> str:
-        return _ask(f"{self.config.url()}/readyz", _lacks_workers)
+        complaint = _ask(f"{self.config.url()}/readyz", _lacks_workers)
+        return complaint or _ask(f"{self.config.url(5)}/metrics")
 
     def _watch(self) -> None:
         """See that everything still runs.

@@ -165,6 +165,13 @@ def test_the_log_holds_neither_numbers_nor_tokens_nor_words_of_reports(system):
         assert word not in log
 
 
+def test_the_figures_of_all_processes_are_added_up_where_only_this_machine_reaches_them(system):
+    figures = httpx.get(f"http://127.0.0.1:{system.port + 5}/metrics").text
+
+    assert 'http_requests_total{method="POST",route="/api/v1/reports",status="201"}' in figures
+    assert httpx.get(f"{system.url}/metrics").status_code == 404
+
+
 def test_the_system_stops_whole_when_asked(system):
     system.stop()
 
