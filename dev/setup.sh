@@ -54,7 +54,8 @@ install_packages() {
         UV_DEFAULT_INDEX=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
     fi
     if [ -n "$UV_DEFAULT_INDEX" ]; then export UV_DEFAULT_INDEX; else unset UV_DEFAULT_INDEX; fi
-    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --quiet --system-certs --require-hashes "$LOCK" ||
+    # Compiled once here, not by each of a dozen processes at each start.
+    VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --quiet --compile-bytecode --system-certs --require-hashes "$LOCK" ||
         {
             echo "uv could not install the packages; trying pip, which takes a minute." >&2
             .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$LOCK"
