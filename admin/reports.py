@@ -10,9 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, labels, page
 from api import errors, files
+from api.blueprint import takes_bodies_up_to
 from api.current import current
 from models import Category, Citizen, Report, ReportEvent, Upload
-from services import feedback, permissions
+from services import feedback, permissions, photos, uploads
 from services.errors import DomainError, NotFound, Stale
 from services.permissions import Action
 
@@ -44,6 +45,7 @@ def reporter(report_id: uuid.UUID) -> Response:
 
 
 @blp.post("/<uuid:report_id>/move")
+@takes_bodies_up_to(files.UPLOAD_BODY, or_else=files.too_large)
 def move(report_id: uuid.UUID) -> AnyResponse:
     name = request.form.get("step", "")
     if name not in STEPS:
@@ -56,6 +58,7 @@ def move(report_id: uuid.UUID) -> AnyResponse:
             category=forms.text("category", limit=CODE),
             text=forms.text("text", limit=TEXT),
             reason=forms.text("reason", limit=REASON),
+            upload_ids=_photo_of_the_result(session),
         )
         return feedback.move(
             session,
@@ -87,6 +90,18 @@ def edit(report_id: uuid.UUID) -> AnyResponse:
         )
 
     return _attempt(report_id, name, carry_out)
+
+
+def _photo_of_the_result(session: Any) -> list[uuid.UUID]:
+    """The photo sent with the form, if there is one, taken in by the one path for photos."""
+    sent = request.files.get("photo")
+    if sent is None or not sent.filename:
+        return []
+    actor = door.visit().actor
+    uploads.count_upload(session, actor, at=current.now())
+    content = sent.stream.read(photos.MAX_BYTES + 1)
+    received = uploads.receive(session, actor, content, storage=current.storage, at=current.now())
+    return [received.id]
 
 
 def _attempt(report_id: uuid.UUID, step: str, work: Callable[[Any], Report]) -> AnyResponse:

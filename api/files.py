@@ -9,12 +9,21 @@ from flask import Response
 from api.current import current
 from api.signing import sign, unsign
 from models import Upload, UploadState
-from services import uploads
+from services import photos, uploads
 from services.errors import NotFound
 
 LIFE = dt.timedelta(hours=1)
 # Links of one half hour are equal, so that a phone's cache finds the picture again.
 STEP_S = 1800
+
+
+# The photo itself and what multipart wraps around it.
+UPLOAD_BODY = photos.MAX_BYTES + 64 * 1024
+
+
+def too_large() -> photos.PhotoTooLarge:
+    """The refusal of a body that is larger than any photo may be."""
+    return photos.PhotoTooLarge(limit_mb=photos.MAX_BYTES // 1024 // 1024)
 
 
 class LinkInvalid(NotFound):

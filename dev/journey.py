@@ -138,7 +138,7 @@ class Staff(Protocol):
         """The handler takes the report."""
 
     def resolve(self, code: str) -> None:
-        """The handler closes it with a result."""
+        """The handler closes it with a result and a photo."""
 
 
 class StaffApi:
@@ -162,13 +162,17 @@ class StaffApi:
         self._move(HANDLER, code, to="in_progress")
 
     def resolve(self, code: str) -> None:
-        self._move(HANDLER, code, to="resolved", text=RESULT)
+        photo = self._app(HANDLER).post("/uploads", files={"file": photo_with_gps()}).json()
+        self._move(HANDLER, code, to="resolved", text=RESULT, upload_ids=[photo["id"]])
 
-    def _move(self, username: str, code: str, **move: str) -> None:
+    def _app(self, username: str) -> App:
         if username not in self._apps:
             self._apps[username] = App(self.base, username, audience="staff")
             self._apps[username].sign_in()
-        app = self._apps[username]
+        return self._apps[username]
+
+    def _move(self, username: str, code: str, **move: Any) -> None:
+        app = self._app(username)
         (found,) = app.get("/staff/reports", params={"code": code}).json()["items"]
         shown = app.get(f"/staff/reports/{found['id']}")
         app.post(
@@ -232,7 +236,7 @@ def follow(phone: App, fcm: str, staff: Staff, tell: Callable[[str], None]) -> d
     staff.work(code)
     tell("A handler takes it.")
     staff.resolve(code)
-    tell(f"The handler closes it: “{RESULT}”")
+    tell(f"The handler closes it with a photo: “{RESULT}”")
 
     # Received, assigned, in progress, resolved: four pieces of news.
     pushes = wait_for(
@@ -247,9 +251,17 @@ def follow(phone: App, fcm: str, staff: Staff, tell: Callable[[str], None]) -> d
     phone.post(f"/me/inbox/{letters[0]['id']}/read")
     tell(f"The inbox has the words: “{letters[0]['text']}”")
 
+    wait_for("the photo of the result", lambda: shows_result(phone, report["id"]))
+    tell("The report shows the photo of the result.")
+
     rated = phone.post(f"/reports/{report['id']}/rating", json={"score": 5}).json()
     tell(f"The citizen is content: {rated['rating']} of 5. The report is {rated['state']}.")
     return dict(rated)
+
+
+def shows_result(phone: App, report_id: str) -> bool:
+    photos = phone.get(f"/reports/{report_id}").json()["photos"]
+    return any(photo["shows_result"] and photo["urls"] for photo in photos)
 
 
 def send_report(phone: App, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -102,6 +102,12 @@ def tidy_up(context: Context) -> None:
         idempotency.forget_old(session, at=at)
 
 
+def sweep_files(context: Context) -> None:
+    """Delete photos that the database knows nothing of; they hold the place they were taken at."""
+    with context.db.reading() as session:
+        uploads.sweep_files(session, storage=context.storage, at=context.now())
+
+
 def make_app(context: Context, connector: procrastinate.BaseConnector) -> procrastinate.App:
     """The queue's application with every task under the name that services defer it by."""
     app = procrastinate.App(connector=connector)
@@ -120,6 +126,12 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     def tidy_up_hourly(timestamp: int) -> None:
         del timestamp
         tidy_up(context)
+
+    @app.periodic(cron="29 19 * * *")  # In the night of Viet Nam: it lists every folder.
+    @app.task(name="sweep_files", queue="upkeep", queueing_lock="sweep_files")
+    def sweep_files_nightly(timestamp: int) -> None:
+        del timestamp
+        sweep_files(context)
 
     @app.periodic(cron="43 * * * *")
     @app.task(name="purge_jobs", queue="upkeep", queueing_lock="purge_jobs", pass_context=True)

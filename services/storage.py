@@ -1,8 +1,10 @@
 """Where bytes of photos lie: today a local folder, addressed as STORAGE_URL=file:///…"""
 
+import datetime as dt
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,6 +24,9 @@ class Storage(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove one key; nothing there is fine."""
+
+    def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
+        """The first part of each key under which nothing was written since `moment`."""
 
 
 class LocalStorage:
@@ -48,6 +53,12 @@ class LocalStorage:
 
     def delete_all(self, prefix: str) -> None:
         shutil.rmtree(self._path(prefix), ignore_errors=True)
+
+    def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
+        with os.scandir(self.root) as folders:
+            for folder in folders:
+                if folder.stat().st_mtime < moment.timestamp():
+                    yield folder.name
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()

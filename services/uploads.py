@@ -164,6 +164,16 @@ def sweep_orphans(session: Session, *, storage: Storage, at: dt.datetime, limit:
     return len(orphans)
 
 
+def sweep_files(session: Session, *, storage: Storage, at: dt.datetime) -> int:
+    """Delete files that no row tells of: their process died, or was refused, before its commit."""
+    gone = 0
+    for name in storage.untouched_since(at - ORPHANED_AFTER):
+        if session.get(Upload, uuid.UUID(name)) is None:
+            storage.delete_all(name)
+            gone += 1
+    return gone
+
+
 def key(upload_id: uuid.UUID, size: str) -> str:
     """The storage key of one size: "original" (as sent, short-lived), "full" or "thumb"."""
     return f"{upload_id}/{size}"

@@ -114,7 +114,7 @@ def test_two_people_bring_a_report_to_its_end(sit_down, sent, javascript):
     handler = sit_down("xuly1", java_script_enabled=javascript)
     open_report(handler, sent)
     handler.get_by_role("button", name="Nhận xử lý").click()
-    handler.get_by_label("Kết quả").fill("Đã vá mặt đường.")
+    handler.get_by_label("Kết quả", exact=True).fill("Đã vá mặt đường.")
     handler.get_by_role("button", name="Báo kết quả").click()
     expect(handler.get_by_role("status")).to_have_text("Đã ghi kết quả.")
 

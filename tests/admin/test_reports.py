@@ -1,12 +1,13 @@
 """One report: what is shown to whom, and the steps that are offered."""
 
+import io
 import re
 import uuid
 
 import pytest
 from sqlalchemy import func, select
 
-from models import AuditEvent, Report, ReportState, Visibility
+from models import AuditEvent, Report, ReportState, Upload, Visibility
 from services.feedback import TRANSITIONS
 from services.permissions import Action
 from tests import factories
@@ -170,6 +171,35 @@ def test_a_report_is_published_with_a_cleared_text_and_taken_back(desk, session,
 
     session.expire_all()
     assert session.get_one(Report, report.id).visibility is Visibility.PRIVATE
+
+
+def resolving(desk, report, photo):
+    """The answer to a handler who closes the report with this file."""
+    desk().move(report, "assign", department=STAND)
+    handler = desk("handler", STAND)
+    handler.move(report, "claim", version=2)
+    return handler.move(
+        report, "resolve", version=3, text="Đã vá.", photo=(io.BytesIO(photo), "result.jpg")
+    )
+
+
+def test_a_result_may_come_with_a_photo(desk, session, report):
+    answer = resolving(desk, report, factories.jpeg())
+
+    assert answer.status_code == 303
+    photo = session.scalars(select(Upload)).one()
+    assert (photo.report_id, photo.shows_result) == (report.id, True)
+
+
+def test_a_result_with_a_file_that_is_no_photo_is_refused_whole(desk, session, report):
+    answer = resolving(desk, report, b"<svg>")
+
+    assert answer.status_code == 415
+    assert "không phải ảnh chụp" in answer.text
+    assert "Đã vá.</textarea>" in answer.text
+    session.expire_all()
+    assert session.get_one(Report, report.id).state is ReportState.IN_PROGRESS
+    assert session.scalars(select(Upload)).all() == []
 
 
 def test_a_handler_may_not_publish(desk, report):

@@ -205,6 +205,21 @@ def test_photos_that_no_report_took_go_after_a_day(session, citizen, storage, cl
         storage.get(uploads.key(orphan, "full"))
 
 
+def test_a_file_whose_row_never_came_goes_after_a_day(session, citizen, storage):
+    kept = factories.an_upload(session, citizen, storage)
+    lost = uuid.uuid4()
+    storage.put(uploads.key(lost, "original"), b"of a process that died before its commit")
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
+
+    early = uploads.sweep_files(session, storage=storage, at=tomorrow - dt.timedelta(hours=2))
+    late = uploads.sweep_files(session, storage=storage, at=tomorrow)
+
+    assert (early, late) == (0, 1)
+    assert storage.get(uploads.key(kept, "full"))
+    with pytest.raises(FileNotFoundError):
+        storage.get(uploads.key(lost, "original"))
+
+
 def test_storage_never_leaves_its_folder(storage):
     with pytest.raises(ValueError, match="left its folder"):
         storage.get("../../etc/passwd")

@@ -1,5 +1,6 @@
 """Staff move reports on; citizens rate and reopen them."""
 
+import io
 import threading
 
 import pytest
@@ -75,6 +76,25 @@ def test_the_usual_way_ends_in_a_result_that_the_reporter_is_told(
         "report:claim",
         "report:resolve",
     ]
+
+
+def test_a_handler_closes_a_report_with_a_photo_of_the_result(
+    app, client, session, report, dispatcher, handler
+):
+    post(client, app, session, dispatcher, report, 1, to="assigned", department=DEPARTMENT)
+    post(client, app, session, handler, report, 2, to="in_progress")
+    files = {"file": (io.BytesIO(factories.jpeg()), "result.jpg")}
+    sent = client.post(
+        "/api/v1/uploads", data=files, headers=factories.bearer(app, session, handler)
+    ).json
+
+    answer = post(
+        client, app, session, handler, report, 3,
+        to="resolved", text="Đã vá.", upload_ids=[sent["id"]],
+    )  # fmt: skip
+
+    (photo,) = answer.json["photos"]
+    assert (photo["id"], photo["shows_result"]) == (sent["id"], True)
 
 
 @pytest.mark.parametrize(

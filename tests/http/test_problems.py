@@ -301,7 +301,9 @@ def test_every_error_is_raised_with_the_facts_that_its_words_name():
     wanted = {kind.__name__: facts_named_in(kind, "en") for kind in our_errors()}
 
     seen = {name for name, facts in wanted.items() if not facts}
-    for path in (path for part in ("admin", "api", "services") for path in (ROOT / part).rglob("*.py")):
+    for path in (
+        path for part in ("admin", "api", "services") for path in (ROOT / part).rglob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name):
                 assert not wanted.get(node.exc.id), f"{path.name}:{node.lineno}"

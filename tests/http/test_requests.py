@@ -41,7 +41,9 @@ def headers(app, session):
     return factories.bearer(app, session, factories.a_citizen(session))
 
 
-@pytest.mark.parametrize("offered", ["12345678", "an-id-of-the-app", "A" * 64, str(uuid.UUID(int=0))])
+@pytest.mark.parametrize(
+    "offered", ["12345678", "an-id-of-the-app", "A" * 64, str(uuid.UUID(int=0))]
+)
 def test_a_well_formed_request_id_is_kept(client, offered):
     answer = client.get("/healthz", headers={"X-Request-Id": offered})
 
@@ -232,9 +234,7 @@ def test_a_cookie_is_never_set(client, headers):
 def call(app, body, length: object):
     """One request straight to the WSGI application, as a server makes it."""
     environ = EnvironBuilder(REFRESH, method="POST", content_type="application/json").get_environ()
-    return run_wsgi_app(
-        app.wsgi_app, environ | {"CONTENT_LENGTH": str(length), "wsgi.input": body}
-    )
+    return run_wsgi_app(app.wsgi_app, environ | {"CONTENT_LENGTH": str(length), "wsgi.input": body})
 
 
 def test_a_refused_body_is_read_to_its_end(app):

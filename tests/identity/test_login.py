@@ -34,9 +34,7 @@ def demo_person(phone: Phone, username: str) -> dict:
 def invited(app, session, phone: Phone, username: str) -> None:
     number = demo_person(phone, username)["citizen_number"]
     index = app.extensions[EXTENSION].keys.number_index(number)
-    invite(
-        session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON
-    )
+    invite(session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON)
     session.commit()
 
 
@@ -124,7 +122,9 @@ def test_a_code_is_good_once(now_client, phone, session):
         "http://[::1/callback",
     ],
 )
-def test_a_foreign_redirect_uri_is_refused_before_the_provider_is_asked(behind, phone, redirect_uri):
+def test_a_foreign_redirect_uri_is_refused_before_the_provider_is_asked(
+    behind, phone, redirect_uri
+):
     nobody = behind("http://127.0.0.1:1")
 
     answer = nobody.post(LOGIN, json=phone.login(code="x", redirect_uri=redirect_uri))

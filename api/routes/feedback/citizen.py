@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 
 from api import auth, etags, files, idempotency, paging
-from api.blueprint import Blueprint, public, takes_bodies_up_to
+from api.blueprint import Blueprint, any_audience, public, takes_bodies_up_to
 from api.current import current
 from api.idempotency import IdempotencyKeyMalformed, IdempotencyKeyRequired
 from api.openapi import fails
@@ -35,18 +35,11 @@ from services.uploads import UploadNotFound, UploadsUnusable
 
 blp = Blueprint("feedback", __name__, url_prefix="/api/v1", description="Reports")
 
-# The photo itself and what multipart wraps around it.
-UPLOAD_BODY = photos.MAX_BYTES + 64 * 1024
-
 
 class FileMissing(BadRequest):
     """Send the photo as a file in the multipart field "file"."""
 
     vi = 'Gửi ảnh dưới dạng tệp trong trường multipart "file".'
-
-
-def upload_too_large() -> PhotoTooLarge:
-    return PhotoTooLarge(limit_mb=photos.MAX_BYTES // 1024 // 1024)
 
 
 @blp.get("/report-categories")
@@ -69,7 +62,8 @@ def categories() -> Any:
 
 
 @blp.post("/uploads")
-@takes_bodies_up_to(UPLOAD_BODY, or_else=upload_too_large)
+@any_audience
+@takes_bodies_up_to(files.UPLOAD_BODY, or_else=files.too_large)
 @blp.arguments(UploadIn, location="multipart")
 @blp.response(201, UploadOut)
 @fails(FileMissing, PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated, RateLimited)
@@ -88,6 +82,7 @@ def upload(sent: dict[str, Any]) -> Any:
 
 
 @blp.get("/uploads/<uuid:upload_id>")
+@any_audience
 @blp.response(200, UploadOut)
 @fails(UploadNotFound)
 def get_upload(upload_id: uuid.UUID) -> Any:
