@@ -3,7 +3,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run journey test test-slow lint fix bench reset docs
+.PHONY: help setup run journey test test-slow lint fix reset docs
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -34,9 +34,6 @@ lint: setup ## check style, types and who imports whom
 fix: setup ## correct what ruff can correct by itself
 	@$(PY) -m ruff check --fix
 	@$(PY) -m ruff format
-
-bench: setup ## compare with peers and measure
-	@$(PY) -m bench $(ARGS)
 
 reset: setup ## forget the local data, unless the system is running
 	@$(PY) -m dev.reset

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 class SettingsError(Exception):
     """The environment does not describe a system that can start; the message names every fault."""
@@ -60,7 +62,7 @@ class Settings:
             "accel_redirect": env.get("ACCEL_REDIRECT", ""),
             "trusted_proxies": reader.number("TRUSTED_PROXIES", 0),
             "metrics_port": reader.number("METRICS_PORT", 0),
-            "log_level": env.get("LOG_LEVEL") or "INFO",
+            "log_level": reader.log_level(),
         }
         if reader.faults:
             raise SettingsError("Settings: " + "; ".join(reader.faults))
@@ -100,6 +102,12 @@ class _Reader:
 
     def optional_file(self, name: str) -> Path | None:
         return self.file(name) if self.env.get(name) else None
+
+    def log_level(self) -> str:
+        value = (self.env.get("LOG_LEVEL") or "INFO").upper()
+        if value not in LOG_LEVELS:
+            self.faults.append(f"LOG_LEVEL is none of {', '.join(LOG_LEVELS)}")
+        return value
 
     def number(self, name: str, default: int) -> int:
         value = self.env.get(name) or str(default)

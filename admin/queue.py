@@ -19,7 +19,7 @@ FILTERS = ("department", "category", "place", "code")
 USUAL_STATES = ("received", "assigned", "in_progress", "resolved", "rejected")
 
 
-@blp.get("/")
+@blp.get("/", strict_slashes=False)  # A redirect would take its host from the request.
 def index() -> str:
     wanted, before = forms.queue_filter(), forms.an_id("before")
     actor, now = door.visit().actor, current.now()

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, make_response, redirect, request
+from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, labels, page
@@ -51,6 +52,11 @@ def move(report_id: uuid.UUID) -> AnyResponse:
     if name not in STEPS:
         raise forms.FormMalformed
 
+    if _sent_photo() is not None:
+        # By itself, so that a refused move counts too.
+        with current.db.transaction() as session:
+            uploads.count_upload(session, door.visit().actor, at=current.now())
+
     def carry_out(session: Any) -> Report:
         asked = feedback.Move(
             to=STEPS[name].to,
@@ -92,13 +98,18 @@ def edit(report_id: uuid.UUID) -> AnyResponse:
     return _attempt(report_id, name, carry_out)
 
 
+def _sent_photo() -> FileStorage | None:
+    """A browser sends an empty part when no file was chosen."""
+    sent = request.files.get("photo")
+    return sent if sent and sent.filename else None
+
+
 def _photo_of_the_result(session: Any) -> list[uuid.UUID]:
     """The photo sent with the form, if there is one, taken in by the one path for photos."""
-    sent = request.files.get("photo")
-    if sent is None or not sent.filename:
+    sent = _sent_photo()
+    if sent is None:
         return []
     actor = door.visit().actor
-    uploads.count_upload(session, actor, at=current.now())
     content = sent.stream.read(photos.MAX_BYTES + 1)
     received = uploads.receive(session, actor, content, storage=current.storage, at=current.now())
     return [received.id]
@@ -133,8 +144,6 @@ def _page(
         names = feedback.staff_names(session, report)
         categories = feedback.categories(session)
         departments = feedback.departments(session)
-    sees_all = permissions.can(actor, Action.READ_INTERNAL, report)
-    events = [event for event in report.timeline if event.public or sees_all]
     steps = sorted(
         feedback.next_steps(actor, report), key=lambda step: step.name not in USUAL_STEPS
     )
@@ -144,7 +153,7 @@ def _page(
         clock=feedback.clock(report, at=current.now()),
         now=current.now(),
         photos=[(photo, _links(photo)) for photo in report.photos],
-        events=[_event(event, names, categories) for event in events],
+        events=[_event(event, names, categories) for event in report.timeline],
         steps=steps,
         failed_is_offered=failed in {step.name for step in steps} | PUBLICATION.keys(),
         internal_steps=INTERNAL_STEPS,

@@ -1,8 +1,8 @@
 """Who asks. Every view needs an access token unless it is marked public."""
 
+import re
 from collections.abc import Collection
 from typing import cast
-from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
 
@@ -12,6 +12,9 @@ from models import Audience
 from services import identity
 from services.permissions import Actor, ActorKind
 from services.tokens import AccessClaims, TokenInvalid
+
+# The whole address, or `http://127.0.0.1:80@elsewhere/` would pass.
+LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):[0-9]{1,5}(/.*)")
 
 
 def init_app(app: Flask) -> None:
@@ -50,10 +53,8 @@ def is_registered(redirect_uri: str, registered: Collection[str]) -> bool:
 
     RFC 8252 section 7.3; anything else is compared exactly.
     """
-    parts = urlsplit(redirect_uri)
-    if parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1"}:
-        host = "[::1]" if parts.hostname == "::1" else parts.hostname
-        redirect_uri = parts._replace(netloc=host).geturl()
+    if loopback := LOOPBACK.fullmatch(redirect_uri):
+        redirect_uri = "".join(loopback.groups())
     return redirect_uri in registered
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 from flask import Flask
+from flask.cli import with_appcontext
 
 from api.current import current
 from services import identity, reference
+from services.errors import DomainError
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 
@@ -19,6 +21,7 @@ def init_app(app: Flask) -> None:
 
 
 @click.command("load-reference")
+@with_appcontext
 def load_reference() -> None:
     """Load communes, departments and categories; repeatable."""
     with current.db.transaction() as session:
@@ -29,14 +32,18 @@ def load_reference() -> None:
 @click.command("create-admin")
 @click.option("--name", prompt=True)
 @click.option("--citizen-number", prompt=True, hide_input=True)
+@with_appcontext
 def create_admin(name: str, citizen_number: str) -> None:
     """Invite the first administrator; the number is asked for, so that no history keeps it."""
     if not (citizen_number.isascii() and citizen_number.isdecimal() and len(citizen_number) == 12):  # noqa: PLR2004 - digits of a citizen number
         raise click.BadParameter("a citizen number has 12 digits")
-    with current.db.transaction() as session:
-        identity.create_administrator(
-            session, current.keys.number_index(citizen_number), name=name, at=current.now()
-        )
+    try:
+        with current.db.transaction() as session:
+            identity.create_administrator(
+                session, current.keys.number_index(citizen_number), name=name, at=current.now()
+            )
+    except DomainError as error:
+        raise click.ClickException(str(error)) from error
     click.echo("Invited. They enter the staff view by signing in at level 2.")
 
 

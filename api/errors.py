@@ -116,7 +116,9 @@ def handle_database_error(error: DBAPIError | PoolTimeout) -> Response:
         sqlstate=state,
         constraint=getattr(diagnostics, "constraint_name", None),
     )
-    passing = isinstance(error, (OperationalError, PoolTimeout)) or state.startswith(PASSING)
+    # Without a state it was the connection, or the wait for one.
+    lost = isinstance(error, (OperationalError, PoolTimeout)) and not state
+    passing = lost or state.startswith(PASSING)
     if passing:
         unavailable = errors.Unavailable(retry_after=2)
         return handle_domain_error(unavailable)

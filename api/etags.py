@@ -7,6 +7,7 @@ from flask import Response, after_this_request, request
 from services.errors import PreconditionNeeded, Stale
 
 VERSION = re.compile("[0-9]{1,9}")
+ANSWER = {"ETag": {"schema": {"type": "string"}, "description": "The row's version."}}
 HEADER = {
     "in": "header",
     "name": "If-Match",

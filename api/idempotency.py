@@ -9,6 +9,12 @@ from services.errors import BadRequest
 from services.idempotency import Attempt
 
 MAX_KEY = 255
+ANSWER = {
+    "Idempotency-Replayed": {
+        "schema": {"type": "string", "enum": ["true"]},
+        "description": "The thing was there already.",
+    }
+}
 HEADER = {
     "in": "header",
     "name": "Idempotency-Key",

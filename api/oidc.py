@@ -7,7 +7,8 @@ its discovery document, so another issuer is a matter of settings.
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,9 @@ METADATA_LIFE_S = 3600.0
 # A stranger's token with an invented key id must not make us hammer the provider.
 FORCED_REFRESH_EVERY_S = 30.0
 TURN_S = 1.0
-TIMEOUT = httpx.Timeout(4.0, connect=2.0)
+# For everything that is asked on behalf of one request together.
+PATIENCE_S = 5.0
+CONNECT_S = 2.0
 MAX_ANSWER = 256 * 1024
 ASYMMETRIC = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 SCOPES = ("openid", "profile", "citizen_id")
@@ -46,6 +49,19 @@ class ProviderUnavailable(Unavailable):
 
 class ProviderAnswerInvalid(Exception):
     """The provider's answer breaks the protocol; the log says how."""
+
+
+# What libraries raise when an answer holds something else than the protocol promises.
+ODD_CONTENT = (
+    ProviderAnswerInvalid,
+    jwt.PyJWTError,
+    AttributeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +86,9 @@ class RelyingParty:
     ) -> None:
         self.issuer = issuer
         self._number_index = number_index
-        self._http = http or httpx.Client(timeout=TIMEOUT, follow_redirects=False)
+        self._http = http or httpx.Client(follow_redirects=False)
         self._turn = threading.Semaphore(1)
+        self._until = 0.0
         self._metadata: _Cached | None = None
         self._jwks: _Cached | None = None
 
@@ -106,7 +123,8 @@ class RelyingParty:
             ProviderUnavailable: it did not answer in time, or another exchange has the turn.
         """
         with self._guarded():
-            answer = self._http.post(
+            answer = self._ask(
+                "POST",
                 self._discovered()["token_endpoint"],
                 data={
                     "grant_type": "authorization_code",
@@ -124,7 +142,7 @@ class RelyingParty:
             try:
                 payload = self._verified(_object(answer)["id_token"], client, nonce)
                 return self._person(payload)
-            except (jwt.InvalidTokenError, ProviderAnswerInvalid, KeyError, ValueError) as error:
+            except ODD_CONTENT as error:
                 log.warning("id_token_refused", kind=type(error).__name__)
                 raise CodeRefused from error
 
@@ -169,7 +187,7 @@ class RelyingParty:
         age = time.monotonic() - self._jwks.read_at if self._jwks else float("inf")
         if self._jwks is None or age > (FORCED_REFRESH_EVERY_S if forced else METADATA_LIFE_S):
             uri = self._discovered()["jwks_uri"]
-            self._jwks = _Cached(_object(self._http.get(uri)), time.monotonic())
+            self._jwks = _Cached(_object(self._ask("GET", uri)), time.monotonic())
         return self._jwks.value
 
     def _discovered(self) -> dict[str, Any]:
@@ -181,7 +199,7 @@ class RelyingParty:
         if cached is not None and time.monotonic() - cached.read_at < METADATA_LIFE_S:
             return cached.value
         address = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
-        metadata = _object(self._http.get(address))
+        metadata = _object(self._ask("GET", address))
         if metadata.get("issuer") != self.issuer:
             raise ProviderAnswerInvalid("issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -189,25 +207,31 @@ class RelyingParty:
         self._metadata = _Cached(metadata, time.monotonic())
         return metadata
 
-    def _guarded(self) -> "_Guard":
-        return _Guard(self._turn)
+    def _ask(self, method: str, address: str, **options: Any) -> httpx.Response:
+        """The whole answer in time; httpx's own timeouts begin anew with every piece of it."""
+        left = max(0.01, self._until - time.monotonic())
+        timeout = httpx.Timeout(left, connect=min(left, CONNECT_S))
+        body = bytearray()
+        with self._http.stream(method, address, timeout=timeout, **options) as answer:
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > MAX_ANSWER or time.monotonic() > self._until:
+                    raise ProviderAnswerInvalid("too long")
+        return httpx.Response(answer.status_code, content=bytes(body))
 
-
-class _Guard:
-    """One outgoing call at a time; what goes wrong on the way becomes ProviderUnavailable."""
-
-    def __init__(self, turn: threading.Semaphore) -> None:
-        self._turn = turn
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """One exchange at a time; what goes wrong on the way becomes ProviderUnavailable."""
         if not self._turn.acquire(timeout=TURN_S):
             raise ProviderUnavailable(retry_after=2)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._turn.release()
-        if isinstance(error, (httpx.HTTPError, ProviderAnswerInvalid)):
+        self._until = time.monotonic() + PATIENCE_S
+        try:
+            yield
+        except (httpx.HTTPError, ProviderAnswerInvalid) as error:
             log.warning("provider_unavailable", kind=type(error).__name__)
             raise ProviderUnavailable(retry_after=5) from error
+        finally:
+            self._turn.release()
 
 
 def _check_address(address: str, issuer: str) -> None:
@@ -221,11 +245,11 @@ def _check_address(address: str, issuer: str) -> None:
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:
-    if answer.status_code != httpx.codes.OK or len(answer.content) > MAX_ANSWER:
+    if answer.status_code != httpx.codes.OK:
         raise ProviderAnswerInvalid(f"status {answer.status_code}")
     try:
         value = answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderAnswerInvalid("no JSON") from error
     if not isinstance(value, dict):
         raise ProviderAnswerInvalid("no object")

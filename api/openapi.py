@@ -57,13 +57,31 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest ships no types
         """Name the one shape that every error has."""
         self.spec.components.schema("Problem", _PROBLEM_SCHEMA)
         for status in HTTPStatus:
-            self.spec.components.response(status.name, _problem_response(status.phrase))
-        self.spec.components.response("DEFAULT_ERROR", _problem_response("A problem document"))
+            self.spec.components.response(status.name, _problem_response(status, status.phrase))
+        self.spec.components.response(
+            "DEFAULT_ERROR", _problem_response(None, "A problem document")
+        )
 
 
-def _problem_response(description: str) -> dict[str, Any]:
+# What a problem of this status carries beside its document.
+_PROBLEM_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", "string", "Bearer"),
+    HTTPStatus.CONFLICT: ("Retry-After", "integer", "Seconds, where waiting helps."),
+    HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "integer", "Seconds."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After", "integer", "Seconds."),
+}
+
+
+def _problem_response(status: HTTPStatus | None, description: str) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {PROBLEM: {"schema": schema}}}
+    response: dict[str, Any] = {
+        "description": description,
+        "content": {PROBLEM: {"schema": schema}},
+    }
+    if status in _PROBLEM_HEADERS:
+        name, kind, meaning = _PROBLEM_HEADERS[status]
+        response["headers"] = {name: {"schema": {"type": kind}, "description": meaning}}
+    return response
 
 
 def fails(*kinds: type[DomainError]) -> Callable[[View], View]:
@@ -73,7 +91,7 @@ def fails(*kinds: type[DomainError]) -> Callable[[View], View]:
         status = next(STATUS[base] for base in kind.__mro__ if base in STATUS)
         by_status[status].append(kind.__new__(kind).code)
     responses = {
-        str(status.value): _problem_response(", ".join(f"`{code}`" for code in codes))
+        str(status.value): _problem_response(status, ", ".join(f"`{code}`" for code in codes))
         for status, codes in by_status.items()
     }
 
@@ -101,6 +119,7 @@ def init_app(app: Flask, blueprints: list[Blueprint]) -> ProblemApi:
         spec_kwargs={
             "info": {"description": DESCRIPTION},
             "security": [{"bearer": []}],
+            "servers": [{"url": "/", "description": "This installation"}],
         },
     )
     api.spec.components.security_scheme(
@@ -108,8 +127,18 @@ def init_app(app: Flask, blueprints: list[Blueprint]) -> ProblemApi:
     )
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
+    _document_sign_in(api)
     app.add_url_rule("/api/docs", "api_docs", human_page(api))
     return api
+
+
+def _document_sign_in(api: ProblemApi) -> None:
+    """Whatever is not public answers 401 without a token."""
+    unauthorized = _problem_response(HTTPStatus.UNAUTHORIZED, "`token_invalid`")
+    for path in api.spec._paths.values():  # noqa: SLF001 - apispec has no public way to them
+        for operation in path.values():
+            if isinstance(operation, dict) and operation.get("security") != []:
+                operation["responses"].setdefault("401", unauthorized)
 
 
 def human_page(api: ProblemApi) -> Callable[[], Response]:

@@ -17,6 +17,9 @@ class CursorInvalid(BadRequest):
     vi = "Cursor không hợp lệ; hãy bắt đầu lại không kèm cursor."
 
 
+ANSWER = {"Link": {"schema": {"type": "string"}, "description": 'The next page, rel="next".'}}
+
+
 def before(cursor: str | None) -> uuid.UUID | None:
     """The id that a cursor of this route names.
 
@@ -42,11 +45,11 @@ def page(rows: Sequence[Any], limit: int) -> dict[str, Any]:
 
 
 def _link(cursor: str) -> None:
-    query = {**request.args.to_dict(), "cursor": cursor}
+    query = {**request.args.to_dict(flat=False), "cursor": cursor}
 
     @after_this_request
     def add(response: Response) -> Response:
-        response.headers["Link"] = f'<{request.path}?{urlencode(query)}>; rel="next"'
+        response.headers["Link"] = f'<{request.path}?{urlencode(query, doseq=True)}>; rel="next"'
         return response
 
 

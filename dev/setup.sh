@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-UV=0.13.9
+UV=$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements-uv.lock)
 LOCK=requirements-dev.lock
 PYTHON_STAMP=.venv/.installed
 NPM_STAMP=node_modules/.installed
@@ -46,7 +46,7 @@ make_venv() {
 
 install_packages() {
     if [ "$(.venv/bin/uv --version 2>/dev/null | cut -d' ' -f2)" != "$UV" ]; then
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV" ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock ||
             fail "The Python packages cannot be fetched: is the package registry reachable?"
     fi
     # uv does not read pip's settings, and a machine may have its registry named only there.

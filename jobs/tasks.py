@@ -21,8 +21,10 @@ from services import idempotency, limits, notifications, uploads
 log = structlog.get_logger()
 
 STALLED_AFTER_S = 20
-# A job that took its worker down so often is not tried again by itself.
-MOST_ATTEMPTS = 10
+# So many first attempts wait less than the longest wait.
+SHORT_WAITS = 10
+# So often a job of a dead worker is taken over without waiting.
+AT_ONCE = 3
 KEPT_HOURS = 24
 # A push that could not be handed over for so long is told by the inbox alone.
 PUSH_GIVEN_UP_AFTER = dt.timedelta(hours=48)
@@ -44,7 +46,7 @@ class Backoff(BaseRetryStrategy):
 
     def __init__(self, given_up_after: dt.timedelta) -> None:
         # The first waits are short; after ten of them every one is the longest.
-        self._most = MOST_ATTEMPTS + given_up_after / dt.timedelta(seconds=LONGEST_WAIT_S)
+        self._most = SHORT_WAITS + given_up_after / dt.timedelta(seconds=LONGEST_WAIT_S)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if job.attempts > self._most:
@@ -58,6 +60,13 @@ class Backoff(BaseRetryStrategy):
         return RetryDecision(retry_at=at)
 
 
+class WorkerDied(Exception):
+    """The process that ran a job is gone."""
+
+
+PATIENT = Backoff(PUSH_GIVEN_UP_AFTER)
+
+
 def push(context: Context, message_id: uuid.UUID) -> None:
     """Hand one message over to every device that has not got it yet.
 
@@ -65,7 +74,7 @@ def push(context: Context, message_id: uuid.UUID) -> None:
         TryAgain: some are left; the next run sends those only.
     """
     with context.db.transaction() as session:
-        due = notifications.undelivered(session, message_id)
+        due = notifications.undelivered(session, message_id, at=context.now())
     if not due:
         return
     # Outside of any transaction: a slow FCM must not hold a connection or a lock.
@@ -111,7 +120,7 @@ def sweep_files(context: Context) -> None:
 def make_app(context: Context, connector: procrastinate.BaseConnector) -> procrastinate.App:
     """The queue's application with every task under the name that services defer it by."""
     app = procrastinate.App(connector=connector)
-    task(app, notifications.PUSH_TASK, push, context, Backoff(PUSH_GIVEN_UP_AFTER))
+    task(app, notifications.PUSH_TASK, push, context, PATIENT)
     task(app, uploads.TASK, derive_photo, context, Backoff(dt.timedelta(hours=1)))
 
     @app.periodic(cron="* * * * * */10")  # Seconds come last: every ten of them.
@@ -165,11 +174,18 @@ def task(
 
 
 async def rescue_stalled(app: procrastinate.App) -> None:
-    """Queue again what a dead worker held; what killed ten workers is put aside as failed."""
+    """Queue again what a dead worker held.
+
+    At once at first, then ever later, as after a failure: a job that kills its worker each time
+    must not keep all of them busy dying. At the end it is put aside as failed.
+    """
     manager = app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S):
         log.warning("job_rescued", task=job.task_name, queue=job.queue, attempt=job.attempts)
-        if job.attempts >= MOST_ATTEMPTS:
+        decision = PATIENT.get_retry_decision(exception=WorkerDied(), job=job)
+        if decision is None:
             await manager.finish_job(job, status=Status.FAILED, delete_job=False)
-        else:
+        elif job.attempts < AT_ONCE:
             await manager.retry_job(job)
+        else:
+            await manager.retry_job(job, retry_at=decision.retry_at)

@@ -21,7 +21,7 @@ def take(
 ) -> None:
     """Count one use of `bucket`, in one statement.
 
-    Commit it in a transaction of its own before the guarded work, so that failures count too.
+    Commit it in a transaction of its own before the guarded work where failures count too.
 
     Raises:
         RateLimited: when `limit` uses were counted in this window already.

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Citizen, Delivery, Device, InboxMessage
+from models import Citizen, Delivery, Device, DeviceSession, InboxMessage
 from models.base import new_id
 from notifications import templates
 from notifications.push import Address, Message, Outcome
 from services import jobs
 from services.errors import NotFound
 from services.permissions import Actor
-from services.tokens import hashed
+from services.tokens import TokenInvalid, hashed
 
 # Answers after which a device hears nothing more: its address is dead or not ours.
 GONE = frozenset({Outcome.UNREGISTERED, Outcome.SENDER_MISMATCH})
@@ -137,7 +137,20 @@ def register_device(
 
     An installation or an address belongs to whoever registered it last, so a phone that changed
     hands hears nothing of its former owner.
+
+    Raises:
+        TokenInvalid: the session has ended, although its access token still looks valid.
     """
+    # Locked, so that a sign-out at this moment either sees the device or stops it here.
+    if actor.session_id is None or not session.scalar(
+        select(DeviceSession.id)
+        .where(DeviceSession.id == actor.session_id, _is_alive(at))
+        .with_for_update(read=True)
+    ):
+        raise TokenInvalid
+    # Two phones that claim one address wait for each other.
+    address = f"{registration.kind}|{registration.value}"
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(address, 0))))
     values = asdict(registration) | {
         "citizen_id": actor.id,
         "session_id": actor.session_id,
@@ -167,7 +180,9 @@ def forget_device(session: Session, actor: Actor, installation_id: str) -> None:
     )
 
 
-def undelivered(session: Session, message_id: uuid.UUID) -> list[tuple[uuid.UUID, Message]]:
+def undelivered(
+    session: Session, message_id: uuid.UUID, *, at: dt.datetime
+) -> list[tuple[uuid.UUID, Message]]:
     """The pushes that `message_id` still needs, one for each device, counted as attempts.
 
     Commit before sending: a crash after the send then shows as an attempt without an outcome.
@@ -178,11 +193,13 @@ def undelivered(session: Session, message_id: uuid.UUID) -> list[tuple[uuid.UUID
     rows = session.execute(
         select(Device, Citizen.locale)
         .join(Citizen, Citizen.id == Device.citizen_id)
+        .join(DeviceSession, DeviceSession.id == Device.session_id)
         .outerjoin(
             Delivery, (Delivery.device_id == Device.id) & (Delivery.message_id == message_id)
         )
         .where(
             Device.citizen_id == message.citizen_id,
+            _is_alive(at),
             Delivery.outcome.is_(None) | Delivery.outcome.not_in(FINAL),
         )
         .with_for_update(of=Device)
@@ -219,6 +236,10 @@ def record_outcomes(
                 handed_over_at=at if outcome is Outcome.DELIVERED_TO_FCM else None,
             )
         )
+
+
+def _is_alive(at: dt.datetime) -> ColumnElement[bool]:
+    return and_(DeviceSession.revoked_at.is_(None), DeviceSession.expires_at > at)
 
 
 def _push(message: InboxMessage, device: Device, locale: str) -> Message:

@@ -59,6 +59,8 @@ class PhotoBroken(UnsupportedMedia):
 
 
 ACCEPTED = "JPEG, PNG, WebP, HEIC"
+# What the decoders raise at pixels that are not what the header promised; libheif's is the odd one.
+BROKEN = (OSError, ValueError, SyntaxError, MemoryError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def derive(content: bytes) -> Sizes:
     with _opened(content) as image:
         try:
             full = _drawn(image, FULL_SIDE)
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+        except BROKEN as error:
             raise PhotoBroken(accepted=ACCEPTED) from error
     thumb = full.copy()
     thumb.thumbnail((THUMB_SIDE, THUMB_SIDE))

@@ -1,5 +1,6 @@
 """Where bytes of photos lie: today a local folder, addressed as STORAGE_URL=file:///…"""
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -57,8 +58,9 @@ class LocalStorage:
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         with os.scandir(self.root) as folders:
             for folder in folders:
-                if folder.stat().st_mtime < moment.timestamp():
-                    yield folder.name
+                with contextlib.suppress(FileNotFoundError):  # It went while we looked.
+                    if folder.stat().st_mtime < moment.timestamp():
+                        yield folder.name
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()

@@ -1,6 +1,7 @@
 """Photos on their way: taken in, cleaned by a job, tied to a report, and cleared away."""
 
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import Sequence
 
@@ -167,8 +168,10 @@ def sweep_orphans(session: Session, *, storage: Storage, at: dt.datetime, limit:
 def sweep_files(session: Session, *, storage: Storage, at: dt.datetime) -> int:
     """Delete files that no row tells of: their process died, or was refused, before its commit."""
     gone = 0
-    for name in storage.untouched_since(at - ORPHANED_AFTER):
-        if session.get(Upload, uuid.UUID(name)) is None:
+    old = filter(_is_id, storage.untouched_since(at - ORPHANED_AFTER))
+    while names := list(itertools.islice(old, 500)):
+        known = session.scalars(select(Upload.id).where(Upload.id.in_(names)))
+        for name in set(names) - {str(upload_id) for upload_id in known}:
             storage.delete_all(name)
             gone += 1
     return gone
@@ -177,6 +180,14 @@ def sweep_files(session: Session, *, storage: Storage, at: dt.datetime) -> int:
 def key(upload_id: uuid.UUID, size: str) -> str:
     """The storage key of one size: "original" (as sent, short-lived), "full" or "thumb"."""
     return f"{upload_id}/{size}"
+
+
+def _is_id(name: str) -> bool:
+    """A storage may hold folders of others, such as lost+found."""
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def _owned_by(actor: Actor) -> ColumnElement[bool]:

@@ -27,7 +27,7 @@ class InstallationIdWeak(Invalid):
 
 @blp.get("/me/inbox")
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, page_of(LetterOut))
+@blp.response(200, page_of(LetterOut), headers=paging.ANSWER)
 @fails(CursorInvalid)
 def inbox(asked: dict[str, Any]) -> Any:
     """Messages to me, newest first"""

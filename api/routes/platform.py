@@ -47,7 +47,7 @@ def healthz() -> Response:
 @blp.response(200, schema={"type": "object"})
 @blp.alt_response(503, description="Not ready; `reasons` says why")
 def readyz() -> Response:
-    """The database answers, its schema is ours, and jobs are being worked on"""
+    """The database answers and its schema is ours; says how many workers live and what waits"""
     with current.db.reading() as session:
         found = health.check(session, at=current.now())
     body = {

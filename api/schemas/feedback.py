@@ -1,7 +1,5 @@
 """Shapes of reports, as citizens, the public and staff see them."""
 
-from typing import Any
-
 from marshmallow import fields, validate
 
 from api import files
@@ -17,7 +15,7 @@ from api.schemas.base import (
     string,
 )
 from api.schemas.places import PlaceRef
-from models import Report, ReportState, Visibility
+from models import ReportState, Visibility
 from services import feedback, uploads
 from services.feedback.transitions import REJECTION_REASONS
 
@@ -139,12 +137,9 @@ class ReportOut(Output):
 
 
 class ReportDetailOut(ReportOut):
-    """The same with its public history."""
+    """The same with its history."""
 
-    timeline = fields.Method("public_timeline")
-
-    def public_timeline(self, report: Report) -> Any:
-        return EventOut(many=True).dump(event for event in report.timeline if event.public)
+    timeline = fields.List(fields.Nested(EventOut))
 
 
 class RatingIn(Input):
@@ -196,7 +191,7 @@ class StaffReportOut(ReportOut):
 
 
 class StaffReportDetailOut(StaffReportOut):
-    """The same with the whole history."""
+    """The same with its history, as far as the reader's role goes."""
 
     timeline = fields.List(fields.Nested(EventOut))
 

@@ -8,7 +8,14 @@ from api.schemas.base import Input, Moment, Output, string
 class DevicePut(Input):
     platform = fields.String(required=True, validate=validate.OneOf(["android", "ios", "web"]))
     kind = fields.String(required=True, validate=validate.OneOf(["fid", "token"]))
-    value = string(8, 4096, required=True)
+    value = fields.String(
+        required=True,
+        # FCM's are some 200 characters; an index of the database takes no more than 2,700 bytes.
+        validate=validate.Regexp(
+            r"[\x21-\x7e]{8,1024}\Z", error="String does not match expected pattern."
+        ),
+        metadata={"minLength": 8, "maxLength": 1024},
+    )
     app_version = string(1, 30, allow_none=True)
     locale = fields.String(validate=validate.OneOf(["vi", "en"]))
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from models import (
     Category,
     Department,
+    Place,
     Report,
     ReportEvent,
     ReportState,
@@ -22,7 +24,7 @@ from models import (
 from models.feedback import REPORT_NUMBERS
 from services import audit, calendar, limits, notifications, permissions, places, uploads
 from services.errors import Invalid, NotFound
-from services.permissions import Actor
+from services.permissions import Action, Actor
 from services.text import tidy
 
 PER_HOUR = 20
@@ -35,6 +37,7 @@ OPEN_STATES = frozenset(ReportState) - {
 }
 # A phone may be a little ahead of us without its owner seeing the future.
 CLOCKS_DIFFER = dt.timedelta(minutes=5)
+LONGEST_AGO = dt.timedelta(days=366)
 
 
 class ReportNotFound(NotFound):
@@ -55,10 +58,22 @@ class OutsideProvince(Invalid):
     vi = "Vị trí này nằm ngoài tỉnh, cách xã gần nhất khoảng {distance_km} km."
 
 
-class HappensLater(Invalid):
-    """occurred_at lies in the future."""
+class OccurrenceUnlikely(Invalid):
+    """occurred_at must lie within the last year, and not in the future."""
 
-    vi = "occurred_at nằm trong tương lai."
+    vi = "occurred_at phải nằm trong vòng một năm qua và không ở tương lai."
+
+
+class UnknownPlace(Invalid):
+    """place_code names no commune or ward of the province."""
+
+    vi = "place_code không phải là xã, phường của tỉnh."
+
+
+class DescriptionBlank(Invalid):
+    """The description says nothing."""
+
+    vi = "Nội dung phản ánh đang để trống."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,24 +107,29 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
     """Take a citizen's report in, with its photos, deadlines, first notice and place.
 
     Raises:
-        UnknownCategory, OutsideProvince, HappensLater, uploads.UploadsUnusable,
-        places.PlaceNotFound, limits.RateLimited
+        UnknownCategory, DescriptionBlank, OccurrenceUnlikely, OutsideProvince, UnknownPlace,
+        uploads.UploadsUnusable, limits.RateLimited
     """
     limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
     category = open_category(session, draft.category)
-    if draft.occurred_at is not None and draft.occurred_at > at + CLOCKS_DIFFER:
-        raise HappensLater
+    description = tidy(draft.description)
+    if not description:
+        raise DescriptionBlank
+    if draft.occurred_at and not at - LONGEST_AGO < draft.occurred_at < at + CLOCKS_DIFFER:
+        raise OccurrenceUnlikely
     where = places.resolve(session, lat=draft.lat, lng=draft.lng)
     if where.place is None:
         raise OutsideProvince(distance_km=round(where.distance_m / 1000))
-    place = places.get(session, draft.place_code) if draft.place_code else where.place
+    place = session.get(Place, draft.place_code) if draft.place_code else where.place
+    if place is None or place.level == 1:
+        raise UnknownPlace
     acknowledge_due_at, resolve_due_at = deadlines(category, at)
     report = Report(
         code=_next_code(session, at),
         reporter_id=actor.id,
         hide_reporter=draft.hide_reporter,
         category_code=category.code,
-        description=tidy(draft.description),
+        description=description,
         lat=draft.lat,
         lng=draft.lng,
         accuracy_m=draft.accuracy_m,
@@ -147,7 +167,7 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         at=at,
         code=report.code,
     )
-    return load(session, Report.id == report.id)
+    return load(session, actor, Report.id == report.id)
 
 
 def read(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
@@ -156,11 +176,13 @@ def read(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
     Raises:
         ReportNotFound: also for one that exists but is not the actor's to read.
     """
-    return load(session, Report.id == report_id, permissions.readable(actor))
+    return load(session, actor, Report.id == report_id, permissions.readable(actor))
 
 
-def load(session: Session, *conditions: ColumnElement[bool]) -> Report:
-    """One report, fresh from the database, with its history; asks no permission by itself.
+def load(session: Session, actor: Actor, *conditions: ColumnElement[bool]) -> Report:
+    """One report, fresh from the database, with as much of its history as `actor` may read.
+
+    Whether the actor may read the report itself is for the caller to ask.
 
     Raises:
         ReportNotFound
@@ -173,6 +195,8 @@ def load(session: Session, *conditions: ColumnElement[bool]) -> Report:
     )
     if report is None:
         raise ReportNotFound
+    if not permissions.can(actor, Action.READ_INTERNAL, report):
+        set_committed_value(report, "timeline", [step for step in report.timeline if step.public])
     return report
 
 

@@ -82,6 +82,12 @@ class ReopenedTooOften(Conflict):
     vi = "Người gửi chỉ được mở lại phản ánh tối đa hai lần."
 
 
+class NothingToChange(Invalid):
+    """Name at least one field to change."""
+
+    vi = "Cần nêu ít nhất một trường cần sửa."
+
+
 class PublicTextNeeded(Invalid):
     """A report is published with a text that staff cleared: send public_text."""
 
@@ -98,6 +104,12 @@ class Move:
     text: str | None = None
     reason: str | None = None
     upload_ids: Sequence[uuid.UUID] = ()
+
+    def __post_init__(self) -> None:
+        """Blank words are no words."""
+        for name in ("text", "reason"):
+            words = getattr(self, name)
+            object.__setattr__(self, name, tidy(words) or None if words else None)
 
 
 def move(
@@ -125,7 +137,7 @@ def move(
         raise IllegalMove(state=report.state.value, to=asked.to.value)
     _carry_out(session, actor, report, step, asked, at=at)
     # Not read(): a handler who returns a report may not see it any more, but sees this answer.
-    return load(session, Report.id == report_id)
+    return load(session, actor, Report.id == report_id)
 
 
 def reopen(
@@ -148,7 +160,7 @@ def reopen(
         raise IllegalMove(state=report.state.value, to=ReportState.ASSIGNED.value)
     asked = Move(to=ReportState.ASSIGNED, reason=reason, upload_ids=upload_ids)
     _carry_out(session, actor, report, step, asked, at=at)
-    return load(session, Report.id == report_id)
+    return load(session, actor, Report.id == report_id)
 
 
 def rate(
@@ -171,7 +183,7 @@ def rate(
     report.rating, report.rating_text, report.rated_at = score, text and tidy(text), at
     append(session, report, "rated", actor, at=at, text=str(score))
     _audit(session, actor, report, "report:rate", at=at, score=score)
-    return load(session, Report.id == report_id)
+    return load(session, actor, Report.id == report_id)
 
 
 def edit(
@@ -186,8 +198,10 @@ def edit(
     """Correct the category, publish or unpublish, or word the public text.
 
     Raises:
-        ReportNotFound, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded
+        NothingToChange, ReportNotFound, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded
     """
+    if not changes:
+        raise NothingToChange
     report = _locked(session, actor, report_id)
     if report.version != version:
         raise Stale
@@ -201,15 +215,15 @@ def edit(
         _recategorise(session, actor, report, changes["category"], at=at)
     if "public_text" in changes:
         text = changes["public_text"]
-        report.public_text = tidy(text) if text else None
+        report.public_text = tidy(text) or None if text else None
     if "visibility" in changes:
         report.visibility = Visibility(changes["visibility"])
-    if report.visibility is Visibility.PUBLIC and report.public_text is None:
+    if report.visibility is Visibility.PUBLIC and not report.public_text:
         raise PublicTextNeeded
     _touch(report, at)
     append(session, report, "edited", actor, at=at, public=False, text=", ".join(sorted(changes)))
     _audit(session, actor, report, "report:edit", at=at, fields=sorted(changes))
-    return load(session, Report.id == report_id)
+    return load(session, actor, Report.id == report_id)
 
 
 def _locked(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
@@ -286,7 +300,7 @@ def _apply(
         if step.name == "hand_over" and department.code == report.department_code:
             raise SameDepartment
         report.department_code, report.assignee_id = department.code, None
-    elif step.name == "return":
+    elif step.name in {"return", "reconsider"}:
         report.department_code, report.assignee_id = None, None
     elif step.name == "claim":
         report.assignee_id = actor.id

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -178,8 +178,3 @@ def create_administrator(
     if known is not None:
         raise AlreadyStaff
     return invite(session, number_index, name=name, roles=[(Role.ADMINISTRATOR, None)], at=at)
-
-
-def disable_staff(session: Session, staff_id: uuid.UUID, *, at: dt.datetime) -> None:
-    """Shut somebody out; it counts from the next request on."""
-    session.execute(update(Staff).where(Staff.id == staff_id).values(disabled_at=at))

@@ -153,7 +153,8 @@ def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> Tok
             RefreshToken.predecessor_id == row.id, RefreshToken.voided_at.is_(None)
         )
     )
-    if successor is not None and successor.rotated_at is not None:
+    repeated = row.rotated_at is not None and at - row.rotated_at <= SAME_ANSWER
+    if not repeated and successor is not None and successor.rotated_at is not None:
         _alarm(session, current, at=at)
         return None
     roles: list[str] = []
@@ -162,7 +163,11 @@ def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> Tok
         if actor is None:
             return None
         roles = actor.roles
-    next_token = _successor(session, current, row, successor, token, at=at)
+    if repeated:
+        # The same token again, although it is stored nowhere: it follows from the old one.
+        next_token = _derived(token, row.salt)
+    else:
+        next_token = _successor(session, current, row, successor, token, at=at)
     current.last_used_at = at
     return _pair(current, next_token, keys=keys, roles=roles, at=at)
 
@@ -200,15 +205,7 @@ def _successor(
     *,
     at: dt.datetime,
 ) -> str:
-    """The token after `token`.
-
-    Its value follows from the old one and the row's salt, so that parallel repetitions within
-    ten seconds get the same one although it is stored nowhere. Later, a successor that nobody
-    used was lost on the way: it is voided and another one made.
-    """
-    lost = successor is not None and row.rotated_at is not None
-    if lost and row.rotated_at is not None and at - row.rotated_at <= SAME_ANSWER:
-        return _derived(token, row.salt)
+    """Make the token after `token`; a successor that nobody used was lost, and is voided."""
     if successor is not None:
         successor.voided_at = at
         row.salt = secrets.token_bytes(16)

@@ -89,7 +89,7 @@ def test_a_form_that_is_none_of_ours_changes_nothing(desk, session, report, fiel
 
 
 def test_a_form_larger_than_any_of_ours_is_refused(desk, report):
-    answer = send(desk(), report, text="x" * 300_000)
+    answer = desk().edit(report, "publish", public_text="x" * 300_000)
 
     assert answer.status_code == 413
     assert answer.mimetype == "text/html"

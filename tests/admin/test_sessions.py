@@ -3,8 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from models import AdminSession
-from services.identity.people import disable_staff
+from models import AdminSession, Staff
 
 
 def test_a_session_ends_after_half_an_hour_without_a_visit(desk, clock):
@@ -41,7 +40,7 @@ def test_what_the_page_asks_by_itself_keeps_no_session_alive(desk, clock):
 
 def test_disabled_staff_are_out_at_once(desk, session, clock):
     dispatcher = desk()
-    disable_staff(session, dispatcher.staff.id, at=clock.now)
+    session.get_one(Staff, dispatcher.staff.id).disabled_at = clock.now
     session.commit()
 
     assert dispatcher.get("/admin/").status_code == 303

@@ -98,6 +98,15 @@ def test_the_access_log_has_no_query_strings(prefix, front):
     assert "secret" not in log
 
 
+@pytest.mark.parametrize("path", ["/api/v1/files/a-secret", "/api/v1/me/devices/a-secret"])
+def test_the_access_log_has_no_path_that_is_a_secret(prefix, front, path):
+    front.get(path)
+
+    log = (prefix / "access.log").read_text()
+    assert path.removesuffix("a-secret") in log
+    assert "a-secret" not in log
+
+
 def test_a_path_that_nginx_would_read_as_code_is_refused(tmp_path):
     with pytest.raises(Problem, match="path"):
         nginx.prepare(tmp_path, listen="127.0.0.1:1", socket=tmp_path / "s", files=tmp_path / "a$b")

@@ -144,6 +144,15 @@ def test_a_photo_whose_pixels_are_broken_is_refused_by_the_job():
         photos.derive(factories.jpeg()[:2500])
 
 
+def test_a_damaged_heic_is_broken_too_although_its_decoder_raises_otherwise():
+    content = bytearray(saved("HEIF"))
+    at = content.index(b"mdat") + 4
+    content[at : at + 4] = b"\x7f\xff\xff\xff"
+
+    with pytest.raises(photos.PhotoBroken):
+        photos.derive(bytes(content))
+
+
 def test_a_motion_photo_is_taken_by_its_first_picture():
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
     out = io.BytesIO()

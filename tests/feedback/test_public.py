@@ -1,5 +1,7 @@
 """What everybody may see of a report."""
 
+import pytest
+
 from tests import factories
 
 
@@ -55,13 +57,14 @@ def test_a_public_list_is_answered_by_its_etag(app, client, session):
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_a_report_cannot_be_published_without_a_cleared_text(app, client, session):
+@pytest.mark.parametrize("words", [None, "  ", "\u200b"])
+def test_a_report_cannot_be_published_without_a_cleared_text(app, client, session, words):
     report = factories.a_report(session, factories.a_citizen(session))
     dispatcher = factories.bearer(app, session, factories.a_staff(session))
 
     answer = client.patch(
         f"/api/v1/staff/reports/{report.id}",
-        json={"visibility": "public"},
+        json={"visibility": "public", "public_text": words},
         headers=dispatcher | {"If-Match": '"1"'},
     )
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import os
 import uuid
 
 import pytest
@@ -88,7 +89,11 @@ def test_a_photo_is_served_by_its_signed_link_as_nothing_but_a_picture(
     assert Image.open(io.BytesIO(answer.data)).size == (400, 300)
 
 
-@pytest.mark.parametrize("change", [lambda s: s[:-2], lambda s: "A" + s[1:], lambda s: s + "AA"])
+def with_another_start(signed):
+    return ("B" if signed[0] == "A" else "A") + signed[1:]
+
+
+@pytest.mark.parametrize("change", [lambda s: s[:-2], with_another_start, lambda s: s + "AA"])
 def test_a_changed_link_opens_nothing(client, session, citizen, headers, storage, change):
     upload_id = factories.an_upload(session, citizen, storage)
     url = client.get(f"/api/v1/uploads/{upload_id}", headers=headers).json["urls"]["full"]
@@ -210,6 +215,9 @@ def test_a_file_whose_row_never_came_goes_after_a_day(session, citizen, storage)
     lost = uuid.uuid4()
     storage.put(uploads.key(lost, "original"), b"of a process that died before its commit")
     tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)
+
+    (storage.root / "lost+found").mkdir()
+    os.utime(storage.root / "lost+found", (0, 0))
 
     early = uploads.sweep_files(session, storage=storage, at=tomorrow - dt.timedelta(hours=2))
     late = uploads.sweep_files(session, storage=storage, at=tomorrow)

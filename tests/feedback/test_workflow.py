@@ -106,6 +106,7 @@ def test_a_handler_closes_a_report_with_a_photo_of_the_result(
         ({"to": "in_progress"}, 409, "illegal_move"),
         ({"to": "rejected", "reason": "not_ours"}, 422, "field_needed"),
         ({"to": "rejected", "reason": "tired", "text": "x"}, 422, "unknown_reason"),
+        ({"to": "rejected", "reason": "not_ours", "text": " \u200b "}, 422, "field_needed"),
         ({"to": "nowhere"}, 422, "invalid"),
         ({"to": "assigned", "department": DEPARTMENT, "category": "no"}, 422, "unknown_category"),
     ],
@@ -199,6 +200,53 @@ def test_why_one_office_passed_a_report_on_is_not_the_citizens_to_read(
 
     assert [step["kind"] for step in answer.json["timeline"]] == ["created", "assign"]
     assert "Không phải" not in answer.text
+
+
+def test_a_communicator_reads_no_internal_reason_by_either_door(
+    app, client, session, report, dispatcher, handler
+):
+    post(client, app, session, dispatcher, report, 1, to="assigned", department=DEPARTMENT)
+    post(client, app, session, handler, report, 2, to="received", reason="Chuyện nội bộ.")
+    communicator = factories.a_staff(session, (("communicator", None),))
+
+    answer = client.get(
+        f"/api/v1/staff/reports/{report.id}", headers=factories.bearer(app, session, communicator)
+    )
+
+    assert answer.status_code == 200
+    assert "nội bộ" not in answer.text
+
+
+def test_a_reconsidered_report_is_nobodys(app, client, session, report, dispatcher, handler):
+    post(client, app, session, dispatcher, report, 1, to="assigned", department=DEPARTMENT)
+    post(client, app, session, handler, report, 2, to="in_progress")
+    words = {"reason": "no_action", "text": "Không có việc."}
+    post(client, app, session, dispatcher, report, 3, to="rejected", **words)
+
+    answer = post(client, app, session, dispatcher, report, 4, to="received", reason="Xem lại.")
+
+    assert (answer.status_code, answer.json["department"]) == (200, None)
+    assert answer.json["assignee"] is None
+
+
+def test_an_edit_that_changes_nothing_is_refused(app, client, session, report, dispatcher):
+    headers = factories.bearer(app, session, dispatcher) | {"If-Match": '"1"'}
+
+    answer = client.patch(f"/api/v1/staff/reports/{report.id}", json={}, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "nothing_to_change")
+
+
+def test_the_next_page_of_the_queue_keeps_every_filter(app, client, session, citizen, dispatcher):
+    for _ in range(3):
+        factories.a_report(session, citizen)
+    headers = factories.bearer(app, session, dispatcher)
+
+    answer = client.get(
+        "/api/v1/staff/reports?state=received&state=rejected&limit=1", headers=headers
+    )
+
+    assert "state=received&state=rejected" in answer.headers["Link"]
 
 
 def test_a_new_category_counts_its_time_from_the_start(app, client, session, report, dispatcher):

@@ -168,7 +168,7 @@ def test_more_than_256_kib_are_refused_by_their_announced_length(client):
     assert (answer.status_code, answer.json["code"]) == (413, "body_too_large")
 
 
-def test_too_many_attempts_are_told_when_to_come_back(client, session, clock):
+def test_too_many_attempts_are_told_when_to_come_back(client, session):
     ends = factories.NOON.replace(second=17)
     session.add(RateLimit(bucket="login:127.0.0.1", window_ends_at=ends, used=300))
     session.commit()
@@ -257,7 +257,7 @@ def test_a_database_that_is_away_is_a_matter_of_waiting(settings):
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_a_pool_in_use_is_a_matter_of_waiting(committed, settings, postgres):
+def test_a_pool_in_use_is_a_matter_of_waiting(committed, settings):
     small = type(committed).at(
         committed.sessions.kw["bind"].url.render_as_string(hide_password=False),
         pool_size=1,

@@ -40,7 +40,7 @@ WITH_INPUT = [
     if "requestBody" in operation
     or any(parameter["in"] == "query" for parameter in operation.get("parameters", []))
 ]
-few = settings(derandomize=True, deadline=None, max_examples=10, database=None)
+few = settings(derandomize=True, deadline=None, max_examples=6, database=None)
 
 
 @pytest.fixture

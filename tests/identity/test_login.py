@@ -118,7 +118,7 @@ def test_a_code_is_good_once(now_client, phone, session):
         "http://localhost/callback",
         "https://127.0.0.1/callback",
         "http://127.0.0.1.elsewhere.test/callback",
-        "http://127.0.0.1:99999/callback",
+        "http://127.0.0.1:999999/callback",
         "http://[::1/callback",
     ],
 )

@@ -100,8 +100,13 @@ def test_tidying_up_leaves_what_is_needed(client, app, session, context, clock):
     assert session.scalar(text("SELECT count(*) FROM rate_limits")) == 0
 
 
-@pytest.mark.parametrize(("attempts", "status"), [(3, "todo"), (10, "failed")])
-def test_a_job_of_a_dead_worker_is_taken_over_until_it_killed_ten(committed, attempts, status):
+@pytest.mark.parametrize(
+    ("attempts", "status", "waits"),
+    [(2, "todo", False), (3, "todo", True), (50, "todo", True), (250, "failed", False)],
+)
+def test_a_job_of_a_dead_worker_is_taken_over_ever_later_and_not_for_ever(
+    committed, attempts, status, waits
+):
     with committed.transaction() as session:
         queue.defer(session, PUSH_TASK, queue="normal", subject_id=new_id())
         session.execute(
@@ -118,7 +123,9 @@ def test_a_job_of_a_dead_worker_is_taken_over_until_it_killed_ten(committed, att
     asyncio.run(rescue())
 
     with committed.sessions() as session:
-        assert session.scalar(text("SELECT status::text FROM procrastinate_jobs")) == status
+        query = text("SELECT status::text, scheduled_at > now() FROM procrastinate_jobs")
+        found, later = session.execute(query).one()
+        assert (found, bool(later)) == (status, waits)
 
 
 def test_a_job_is_gone_with_the_transaction_that_asked_for_it(committed):

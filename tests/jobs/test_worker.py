@@ -18,7 +18,7 @@ from tests import factories
 from tests.conftest import migrate
 from tests.processes import free_port, running, wait_for
 
-TOKEN = "a token of the phone"
+TOKEN = "a-token-of-the-phone"
 
 
 @pytest.fixture

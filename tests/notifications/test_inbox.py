@@ -1,18 +1,25 @@
 """The inbox, the devices, and the pushes between them."""
 
+import datetime as dt
 import secrets
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from api.current import EXTENSION
 from jobs import tasks
 from jobs.context import Context
-from models import Delivery, Device, InboxMessage
+from models import Delivery, Device, DeviceSession, InboxMessage
 from notifications.memory import MemoryPush
 from notifications.push import Outcome, Result
+from services.notifications import Registration, register_device
 from tests import factories
+from tests.factories import NOON
+
+MOMENT = dt.timedelta(microseconds=1)
 
 
 @pytest.fixture
@@ -36,7 +43,7 @@ def context(app, database, phones, clock):
     return Context(db=database, storage=storage, push=lambda: phones, now=clock)
 
 
-def register(client, headers, value="a push token", installation=None, **changes):
+def register(client, headers, value="a-push-token", installation=None, **changes):
     body = {"platform": "android", "kind": "token", "value": value} | changes
     installation = installation or secrets.token_urlsafe(24)
     return client.put(f"/api/v1/me/devices/{installation}", json=body, headers=headers)
@@ -93,20 +100,20 @@ def test_somebody_elses_message_is_not_found(app, client, session, citizen):
 
 def test_registering_a_device_again_changes_it(client, session, headers):
     installation = secrets.token_urlsafe(24)
-    register(client, headers, "first token", installation)
+    register(client, headers, "first-token", installation)
 
-    answer = register(client, headers, "second token", installation)
+    answer = register(client, headers, "second-token", installation)
 
     assert answer.status_code == 204
-    assert session.scalars(select(Device.value)).all() == ["second token"]
+    assert session.scalars(select(Device.value)).all() == ["second-token"]
 
 
 def test_a_phone_that_changed_hands_hears_nothing_of_its_former_owner(
     app, client, session, citizen, headers, context, phones
 ):
-    register(client, headers, "the phone")
+    register(client, headers, "the-phone")
     new_owner = factories.bearer(app, session, factories.a_citizen(session))
-    register(client, new_owner, "the phone")
+    register(client, new_owner, "the-phone")
     factories.a_report(session, citizen)
 
     tasks.push(context, last_message(session, citizen).id)
@@ -121,6 +128,8 @@ def test_a_phone_that_changed_hands_hears_nothing_of_its_former_owner(
         (None, {"kind": "letter"}, "invalid"),
         (None, {"platform": "fridge"}, "invalid"),
         (None, {"value": ""}, "invalid"),
+        (None, {"value": "x" * 1025}, "invalid"),
+        (None, {"value": "a token \u00e9\n"}, "invalid"),
         (None, {"owner": "x"}, "invalid"),
     ],
 )
@@ -133,29 +142,70 @@ def test_a_device_that_cannot_be_right_is_refused(
     assert session.scalars(select(Device)).all() == []
 
 
+def test_an_access_token_of_a_session_that_ended_registers_no_device(client, session, headers):
+    session.execute(update(DeviceSession).values(revoked_at=NOON))
+    session.commit()
+
+    answer = register(client, headers)
+
+    assert answer.status_code == 401
+    assert session.scalars(select(Device)).all() == []
+
+
+def test_a_device_of_a_session_that_ran_out_is_pushed_to_no_more(
+    client, session, citizen, headers, context, phones
+):
+    register(client, headers)
+    factories.a_report(session, citizen)
+    session.execute(update(DeviceSession).values(expires_at=DeviceSession.created_at + MOMENT))
+    session.commit()
+
+    tasks.push(
+        replace(context, now=lambda: dt.datetime.now(dt.UTC)), last_message(session, citizen).id
+    )
+
+    assert phones.sent == []
+
+
+def test_two_phones_that_claim_one_address_at_once_are_served_one_after_the_other(committed):
+    with committed.sessions() as own:
+        actors = [factories.citizen_on_a_device(own, factories.a_citizen(own)) for _ in range(8)]
+    registration = Registration(platform="android", kind="token", value="the-same-token")
+
+    def claim(actor):
+        with committed.transaction() as own:
+            register_device(own, actor, secrets.token_hex(16), registration, at=NOON)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(claim, actors))
+
+    with committed.sessions() as own:
+        assert own.scalar(select(func.count()).select_from(Device)) == 1
+
+
 def test_forgetting_a_device_touches_only_ones_own(app, client, session, headers):
     installation = secrets.token_urlsafe(24)
-    register(client, headers, "a phone token", installation)
+    register(client, headers, "a-phone-token", installation)
     stranger = factories.bearer(app, session, factories.a_citizen(session))
 
     client.delete(f"/api/v1/me/devices/{installation}", headers=stranger)
     kept = session.scalars(select(Device.value)).all()
     client.delete(f"/api/v1/me/devices/{installation}", headers=headers)
 
-    assert kept == ["a phone token"]
+    assert kept == ["a-phone-token"]
     assert session.scalars(select(Device)).all() == []
 
 
 def test_a_push_reaches_every_device_and_says_nothing_personal(
     client, session, citizen, headers, context, phones
 ):
-    register(client, headers, "phone token")
-    register(client, headers, "tablet token")
+    register(client, headers, "phone-token")
+    register(client, headers, "tablet-token")
     report = factories.a_report(session, citizen, description="Chuyện riêng")
 
     tasks.push(context, last_message(session, citizen).id)
 
-    assert {sent.address.value for sent in phones.sent} == {"phone token", "tablet token"}
+    assert {sent.address.value for sent in phones.sent} == {"phone-token", "tablet-token"}
     for sent in phones.sent:
         words = f"{sent.title} {sent.body} {sent.data}"
         assert report.code not in words
@@ -166,18 +216,18 @@ def test_a_push_reaches_every_device_and_says_nothing_personal(
 def test_a_job_that_runs_again_sends_only_what_is_left(
     client, session, citizen, headers, context, phones
 ):
-    register(client, headers, "good token")
-    register(client, headers, "slow token")
-    phones.answers["slow token"] = Result(Outcome.UNAVAILABLE)
+    register(client, headers, "good-token")
+    register(client, headers, "slow-token")
+    phones.answers["slow-token"] = Result(Outcome.UNAVAILABLE)
     factories.a_report(session, citizen)
     message = last_message(session, citizen)
     with pytest.raises(tasks.TryAgain):
         tasks.push(context, message.id)
 
-    del phones.answers["slow token"]
+    del phones.answers["slow-token"]
     tasks.push(context, message.id)
 
-    assert [sent.address.value for sent in phones.sent].count("good token") == 1
+    assert [sent.address.value for sent in phones.sent].count("good-token") == 1
     assert {sent.notification_id for sent in phones.sent} == {message.id}
     attempts = session.scalars(select(Delivery.attempts).order_by(Delivery.attempts)).all()
     assert attempts == [1, 2]
@@ -187,14 +237,14 @@ def test_a_job_that_runs_again_sends_only_what_is_left(
 def test_a_dead_address_is_forgotten_alone(
     client, session, citizen, headers, context, phones, outcome
 ):
-    register(client, headers, "dead token")
-    register(client, headers, "living token")
-    phones.answers["dead token"] = Result(outcome)
+    register(client, headers, "dead-token")
+    register(client, headers, "living-token")
+    phones.answers["dead-token"] = Result(outcome)
     factories.a_report(session, citizen)
 
     tasks.push(context, last_message(session, citizen).id)
 
-    assert session.scalars(select(Device.value)).all() == ["living token"]
+    assert session.scalars(select(Device.value)).all() == ["living-token"]
 
 
 def test_a_push_for_nobody_does_nothing(context, phones):

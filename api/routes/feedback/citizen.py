@@ -26,7 +26,13 @@ from services import feedback, photos, uploads
 from services import idempotency as repeats
 from services.errors import BadRequest
 from services.feedback import ReportNotFound
-from services.feedback.reports import HappensLater, OutsideProvince, UnknownCategory
+from services.feedback.reports import (
+    DescriptionBlank,
+    OccurrenceUnlikely,
+    OutsideProvince,
+    UnknownCategory,
+    UnknownPlace,
+)
 from services.feedback.workflow import IllegalMove, NotRateable, ReopenedTooOften, ReopeningExpired
 from services.idempotency import IdempotencyKeyReused, RequestInFlight
 from services.limits import RateLimited
@@ -102,7 +108,7 @@ def get_file(signed: str) -> Response:
 
 @blp.post("/reports")
 @blp.arguments(ReportIn)
-@blp.response(201, ReportDetailOut)
+@blp.response(201, ReportDetailOut, headers=idempotency.ANSWER)
 @fails(
     IdempotencyKeyRequired,
     IdempotencyKeyMalformed,
@@ -110,7 +116,9 @@ def get_file(signed: str) -> Response:
     RequestInFlight,
     UnknownCategory,
     OutsideProvince,
-    HappensLater,
+    UnknownPlace,
+    DescriptionBlank,
+    OccurrenceUnlikely,
     UploadsUnusable,
     RateLimited,
 )
@@ -129,7 +137,7 @@ def create_report(draft: dict[str, Any]) -> Any:
 
 @blp.get("/reports")
 @blp.arguments(PageQuery, location="query")
-@blp.response(200, page_of(ReportOut))
+@blp.response(200, page_of(ReportOut), headers=paging.ANSWER)
 @fails(CursorInvalid)
 def my_reports(asked: dict[str, Any]) -> Any:
     """My reports, newest first"""
@@ -144,7 +152,7 @@ def my_reports(asked: dict[str, Any]) -> Any:
 
 
 @blp.get("/reports/<uuid:report_id>")
-@blp.response(200, ReportDetailOut)
+@blp.response(200, ReportDetailOut, headers=etags.ANSWER)
 @fails(ReportNotFound)
 def get_report(report_id: uuid.UUID) -> Any:
     """One of my reports with its history"""

@@ -21,7 +21,7 @@ MAX_AGE_S = 30
 @blp.get("/reports")
 @public
 @blp.arguments(PublicQuery, location="query")
-@blp.response(200, page_of(PublicReportOut))
+@blp.response(200, page_of(PublicReportOut), headers=paging.ANSWER)
 @fails(CursorInvalid)
 def public_reports(asked: dict[str, Any]) -> Any:
     """Published reports, newest first"""

@@ -26,6 +26,7 @@ from services.feedback.workflow import (
     FieldNeeded,
     IllegalMove,
     MoveNotYours,
+    NothingToChange,
     PublicTextNeeded,
     SameDepartment,
     UnknownDepartment,
@@ -44,7 +45,7 @@ blp = Blueprint(
 
 @blp.get("/reports")
 @blp.arguments(QueueQuery, location="query")
-@blp.response(200, page_of(StaffReportOut))
+@blp.response(200, page_of(StaffReportOut), headers=paging.ANSWER)
 @fails(CursorInvalid)
 def queue(asked: dict[str, Any]) -> Any:
     """The reports I may see, newest first"""
@@ -57,7 +58,7 @@ def queue(asked: dict[str, Any]) -> Any:
 
 
 @blp.get("/reports/<uuid:report_id>")
-@blp.response(200, StaffReportDetailOut)
+@blp.response(200, StaffReportDetailOut, headers=etags.ANSWER)
 @fails(ReportNotFound)
 def get_report(report_id: uuid.UUID) -> Any:
     """One report with its whole history"""
@@ -69,8 +70,16 @@ def get_report(report_id: uuid.UUID) -> Any:
 
 @blp.patch("/reports/<uuid:report_id>")
 @blp.arguments(ReportPatch)
-@blp.response(200, StaffReportDetailOut)
-@fails(ReportNotFound, PreconditionNeeded, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded)
+@blp.response(200, StaffReportDetailOut, headers=etags.ANSWER)
+@fails(
+    ReportNotFound,
+    PreconditionNeeded,
+    Stale,
+    MoveNotYours,
+    NothingToChange,
+    UnknownCategory,
+    PublicTextNeeded,
+)
 @blp.doc(parameters=[etags.HEADER])
 def edit(changes: dict[str, Any], report_id: uuid.UUID) -> Any:
     """Correct the category, or publish with a cleared text"""
@@ -89,7 +98,7 @@ def edit(changes: dict[str, Any], report_id: uuid.UUID) -> Any:
 
 @blp.post("/reports/<uuid:report_id>/transitions")
 @blp.arguments(TransitionIn)
-@blp.response(200, StaffReportDetailOut)
+@blp.response(200, StaffReportDetailOut, headers=etags.ANSWER)
 @fails(
     ReportNotFound,
     PreconditionNeeded,

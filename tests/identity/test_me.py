@@ -1,0 +1,122 @@
+"""The person signed in: what they may see and change of themselves."""
+
+import uuid
+
+import pytest
+from sqlalchemy import inspect
+
+from models import Citizen
+from tests import factories
+
+ME = "/api/v1/me"
+HOME = "05443"
+
+
+@pytest.fixture
+def citizen(session):
+    return factories.a_citizen(session, "Dương Thị Mình")
+
+
+@pytest.fixture
+def headers(app, session, citizen):
+    return factories.bearer(app, session, citizen)
+
+
+def stored(session, citizen) -> dict:
+    session.expire_all()
+    fresh = session.get_one(Citizen, citizen.id)
+    return {column.key: getattr(fresh, column.key) for column in inspect(Citizen).column_attrs}
+
+
+def test_somebody_sees_who_they_are(client, citizen, headers):
+    answer = client.get(ME, headers=headers)
+
+    assert answer.json == {
+        "id": str(citizen.id),
+        "name": "Dương Thị Mình",
+        "locale": "vi",
+        "home_place": None,
+        "acr": "urn:thainguyen:loa:2",
+    }
+
+
+def test_somebody_changes_language_and_home(client, session, citizen, headers):
+    answer = client.patch(ME, json={"locale": "en", "home_place": HOME}, headers=headers)
+
+    assert (answer.status_code, answer.json["locale"], answer.json["home_place"]) == (
+        *(200, "en"),
+        HOME,
+    )
+    assert stored(session, citizen)["home_place_code"] == HOME
+
+
+def test_what_is_not_named_stays(client, session, citizen, headers):
+    client.patch(ME, json={"locale": "en", "home_place": HOME}, headers=headers)
+
+    client.patch(ME, json={"locale": "vi"}, headers=headers)
+    client.patch(ME, json={}, headers=headers)
+
+    kept = stored(session, citizen)
+    assert (kept["locale"], kept["home_place_code"]) == ("vi", HOME)
+
+
+def test_null_takes_the_home_away(client, headers):
+    client.patch(ME, json={"home_place": HOME}, headers=headers)
+
+    answer = client.patch(ME, json={"home_place": None}, headers=headers)
+
+    assert (answer.status_code, answer.json["home_place"]) == (200, None)
+
+
+@pytest.mark.parametrize("code", ["00000", "99999", "     ", "xã xã"])
+def test_a_home_is_a_commune_of_the_province(client, session, citizen, headers, code):
+    answer = client.patch(ME, json={"home_place": code}, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "unknown_home_place")
+    assert stored(session, citizen)["home_place_code"] is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"locale": "fr"},
+        {"locale": None},
+        {"locale": 1},
+        {"home_place": "19"},
+        {"home_place": ["05443"]},
+        {"name": "Tên khác"},
+        {"id": str(uuid.UUID(int=1))},
+        {"acr": "urn:thainguyen:loa:2"},
+        {"number_index": "00"},
+        {"created_at": "2020-01-01T00:00:00Z"},
+        {"roles": ["administrator"]},
+        {"is_admin": True},
+        {"home_place_code": "05443"},
+        {"__class__": "Staff"},
+        {"_sa_instance_state": {}},
+    ],
+)
+def test_nothing_else_can_be_changed(client, session, citizen, headers, body):
+    before = stored(session, citizen)
+
+    answer = client.patch(ME, json=body, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid")
+    assert stored(session, citizen) == before
+
+
+def test_one_wrong_field_keeps_the_others_from_changing(client, session, citizen, headers):
+    before = stored(session, citizen)
+
+    client.patch(ME, json={"locale": "en", "home_place": "99999"}, headers=headers)
+
+    assert stored(session, citizen) == before
+
+
+def test_nobody_changes_somebody_else(client, session, headers):
+    other = factories.a_citizen(session)
+    before = stored(session, other)
+
+    client.patch(ME, json={"locale": "en"}, headers=headers)
+
+    assert stored(session, other) == before

@@ -1,0 +1,107 @@
+"""Settings: a system that cannot start says everything that is wrong, and no secret."""
+
+import dataclasses
+
+import pytest
+
+from settings import Settings, SettingsError
+
+NEEDED = {
+    "DATABASE_URL",
+    "PUBLIC_URL",
+    "SECRET_KEY",
+    "INDEX_KEY",
+    "ACCESS_TOKEN_KEY_FILE",
+    "OIDC_ISSUER",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_ADMIN_CLIENT_ID",
+    "OIDC_ADMIN_CLIENT_SECRET",
+    "OIDC_REDIRECT_URIS",
+    "STORAGE_URL",
+}
+CANARY = "canary-value-that-nobody-may-see"
+
+
+@pytest.fixture
+def environment(access_key) -> dict[str, str]:
+    return {
+        "DATABASE_URL": f"postgresql://app:{CANARY}@127.0.0.1/db",
+        "PUBLIC_URL": "https://c.test/",
+        "SECRET_KEY": CANARY,
+        "INDEX_KEY": CANARY,
+        "ACCESS_TOKEN_KEY_FILE": str(access_key),
+        "OIDC_ISSUER": "https://id.test",
+        "OIDC_CLIENT_ID": "app",
+        "OIDC_CLIENT_SECRET": CANARY,
+        "OIDC_ADMIN_CLIENT_ID": "admin",
+        "OIDC_ADMIN_CLIENT_SECRET": CANARY,
+        "OIDC_REDIRECT_URIS": "a.b:/c http://127.0.0.1/callback",
+        "STORAGE_URL": "file:///nowhere",
+    }
+
+
+def test_what_is_needed_is_enough(environment):
+    settings = Settings.from_env(environment)
+
+    assert settings.public_url == "https://c.test"
+    assert settings.oidc_redirect_uris == ("a.b:/c", "http://127.0.0.1/callback")
+    assert (settings.trusted_proxies, settings.log_level) == (0, "INFO")
+
+
+def test_everything_that_is_missing_is_named_at_once():
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env({})
+
+    for name in NEEDED:
+        assert f"{name} is missing" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED))
+def test_what_is_empty_is_missing(environment, name):
+    with pytest.raises(SettingsError, match=f"^Settings: {name} is missing$"):
+        Settings.from_env(environment | {name: ""})
+
+
+FAULTS = {
+    ("SECRET_KEY", "canary-that-is-short"): "SECRET_KEY is shorter than 32 characters",
+    ("INDEX_KEY", "canary-" * 4): "INDEX_KEY is shorter than 32 characters",
+    ("PUBLIC_URL", "canary.test"): "PUBLIC_URL is no http(s) address",
+    ("OIDC_ISSUER", "file:///canary"): "OIDC_ISSUER is no http(s) address",
+    ("ACCESS_TOKEN_KEY_FILE", "/nowhere/canary"): "ACCESS_TOKEN_KEY_FILE names no file",
+    ("FIREBASE_CREDENTIALS_FILE", "/canary"): "FIREBASE_CREDENTIALS_FILE names no file",
+    ("TRUSTED_PROXIES", "canary"): "TRUSTED_PROXIES is no whole number",
+    ("METRICS_PORT", "-1"): "METRICS_PORT is no whole number",
+    ("LOG_LEVEL", "CANARY"): "LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR, CRITICAL",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=" ".join)
+def test_a_malformed_value_is_named_but_not_repeated(environment, fault):
+    name, value = fault
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env(environment | {name: value})
+
+    assert str(refusal.value) == f"Settings: {FAULTS[fault]}"
+    assert "canary" not in str(refusal.value).lower()
+
+
+def test_all_faults_are_told_together(environment):
+    wrong = dict(FAULTS.keys()) | {"STORAGE_URL": ""}
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env(environment | wrong)
+
+    assert str(refusal.value).count(";") == len(FAULTS)
+
+
+def test_settings_that_are_printed_show_no_secret(environment):
+    assert CANARY not in repr(Settings.from_env(environment))
+
+
+def test_settings_do_not_change(environment):
+    settings = Settings.from_env(environment)
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.public_url = "http://elsewhere.test"
