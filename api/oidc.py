@@ -187,25 +187,30 @@ class RelyingParty:
         age = time.monotonic() - self._jwks.read_at if self._jwks else float("inf")
         if self._jwks is None or age > (FORCED_REFRESH_EVERY_S if forced else METADATA_LIFE_S):
             uri = self._discovered()["jwks_uri"]
-            self._jwks = _Cached(_object(self._ask("GET", uri)), time.monotonic())
+            self._jwks = _Cached(self._fetched(uri), time.monotonic())
         return self._jwks.value
 
     def _discovered(self) -> dict[str, Any]:
-        """The provider's metadata (OpenID Connect Discovery 1.0), an hour old at most.
-
-        When the provider is away, older metadata do: people already known to it go on.
-        """
+        """The provider's metadata (OpenID Connect Discovery 1.0), an hour old at most."""
         cached = self._metadata
         if cached is not None and time.monotonic() - cached.read_at < METADATA_LIFE_S:
             return cached.value
         address = self.issuer.rstrip("/") + "/.well-known/openid-configuration"
-        metadata = _object(self._ask("GET", address))
+        metadata = self._fetched(address)
         if metadata.get("issuer") != self.issuer:
             raise ProviderAnswerInvalid("issuer")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             _check_address(str(metadata.get(name, "")), self.issuer)
         self._metadata = _Cached(metadata, time.monotonic())
         return metadata
+
+    def _fetched(self, address: str) -> dict[str, Any]:
+        """A document of the provider's; one that cannot be had is its fault, not the code's."""
+        try:
+            return _object(self._ask("GET", address))
+        except ProviderAnswerInvalid as error:
+            log.warning("provider_unavailable", kind=type(error).__name__)
+            raise ProviderUnavailable(retry_after=5) from error
 
     def _ask(self, method: str, address: str, **options: Any) -> httpx.Response:
         """The whole answer in time; httpx's own timeouts begin anew with every piece of it."""

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
@@ -86,6 +86,9 @@ def sign_in(
     if audience is Audience.STAFF:
         roles = as_actor(recognise_staff(session, citizen, claims.acr)).roles
     installation = hashed(device.installation_id)
+    # Two sign-ins at once on one phone wait for each other, so that one session is left.
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(installation.hex(), 0))
+    session.execute(select(lock))
     _end(
         session,
         session.scalars(

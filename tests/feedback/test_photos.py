@@ -1,7 +1,10 @@
 """The one safe path for photos."""
 
 import io
+import json
+import shutil
 import struct
+import subprocess
 import time
 import zlib
 from pathlib import Path
@@ -11,6 +14,8 @@ from PIL import Image
 
 from services import photos
 from tests import factories
+
+EXIFTOOL = shutil.which("exiftool")
 
 
 def png_bomb(width: int = 13_000, height: int = 13_000) -> bytes:
@@ -75,6 +80,20 @@ def test_a_photo_keeps_nothing_but_its_pixels():
         assert set(picture.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
         assert b"<svg" not in kept
         assert kept.endswith(b"\xff\xd9")
+
+
+@pytest.mark.skipif(not EXIFTOOL, reason="exiftool is missing")
+@pytest.mark.parametrize("size", ["full", "thumb"])
+def test_exiftool_finds_nothing_but_the_picture_itself(tmp_path, size):
+    kept = tmp_path / "kept.jpg"
+    kept.write_bytes(getattr(photos.derive(gps_jpeg()), size))
+
+    told = subprocess.run([EXIFTOOL, "-a", "-G0", "-j", kept], capture_output=True, check=True)
+
+    (tags,) = json.loads(told.stdout)
+    groups = {name.partition(":")[0] for name in tags}
+    assert groups <= {"SourceFile", "ExifTool", "File", "JFIF", "Composite"}
+    assert "File:Comment" not in tags
 
 
 def test_the_orientation_is_drawn_into_the_picture():

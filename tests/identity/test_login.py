@@ -301,6 +301,7 @@ ODD = {
     "metadata of a megabyte": ({"openid_configuration": '{"a":"' + "x" * 10**6 + '"}'}, 503),
     "no keys": ({}, 422),
     "keys that are none": ({"jwks": {"keys": [{"kty": "?", "kid": "x"}]}}, 422),
+    "a page instead of keys": ({"jwks": "<html>", "token": {"id_token": "e30.e30.e30"}}, 503),
     "keys in no list": ({"jwks": {"keys": 7}}, 422),
     "a key that is a number": ({"jwks": {"keys": [7]}}, 422),
     "no ID token": ({"token": {}}, 422),

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from api.app import create_app
 from api.current import EXTENSION
 from api.revocations import FRESH_S
-from models import AuditEvent, Device, DeviceSession, RefreshToken
+from models import Audience, AuditEvent, Device, DeviceSession, RefreshToken
 from services import identity
 from services.notifications import Registration, register_device
 from services.tokens import hashed
@@ -338,6 +338,33 @@ def test_an_installation_has_one_session_at_a_time(app, use, session, citizen, c
     assert use(former) is None
     assert use(present) is not None
     assert alarms(session, citizen) == 0
+
+
+def test_two_sign_ins_at_once_on_one_phone_leave_one_session(committed, settings):
+    app = create_app(replace(settings), db=committed)
+    keys = app.extensions[EXTENSION].keys
+    told, device = factories.claims(), identity.DeviceFacts("i" * 24, "android")
+    start = threading.Barrier(6)
+
+    def enter(_):
+        with committed.transaction() as own:
+            own.connection()
+            start.wait()
+            identity.sign_in(
+                own,
+                told,
+                keys=keys,
+                audience=Audience.CITIZEN,
+                device=device,
+                at=factories.NOON,
+            )
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(enter, range(6)))
+
+    with committed.sessions() as own:
+        alive = select(func.count()).where(DeviceSession.revoked_at.is_(None))
+        assert own.scalar(alive) == 1
 
 
 def test_a_desk_and_a_phone_may_share_an_installation(app, use, session, clock):
