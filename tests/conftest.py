@@ -193,6 +193,18 @@ def client(app):
     return app.test_client()
 
 
+@pytest.fixture
+def citizen(session):
+    """Somebody who signed in."""
+    return factories.a_citizen(session)
+
+
+@pytest.fixture
+def headers(app, session, citizen):
+    """Those of the citizen's app."""
+    return factories.bearer(app, session, citizen)
+
+
 @dataclass(frozen=True)
 class Live:
     """A real server on a database of its own."""

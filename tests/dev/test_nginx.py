@@ -84,7 +84,7 @@ def test_when_the_application_is_away_clients_are_told_to_come_back(front):
 
 
 def test_a_body_over_the_outer_limit_is_refused(front):
-    answer = front.post("/api/v1/files", content=bytes(12_600_000))
+    answer = front.post("/api/v1/files", content=bytes(25_200_000))
 
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_large"

@@ -14,16 +14,6 @@ from tests import factories
 REPORT = {"category": "giao-thong", "description": "Ổ gà sâu.", **factories.CITY}
 
 
-@pytest.fixture
-def citizen(session):
-    return factories.a_citizen(session)
-
-
-@pytest.fixture
-def headers(app, session, citizen):
-    return factories.bearer(app, session, citizen)
-
-
 def send(client, headers, key="a key", **changes):
     body = {name: value for name, value in (REPORT | changes).items() if value is not ...}
     return client.post(

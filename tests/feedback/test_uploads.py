@@ -22,16 +22,6 @@ def storage(app):
     return app.extensions[EXTENSION].storage
 
 
-@pytest.fixture
-def citizen(session):
-    return factories.a_citizen(session)
-
-
-@pytest.fixture
-def headers(app, session, citizen):
-    return factories.bearer(app, session, citizen)
-
-
 def send(client, headers, **changes):
     key = {"Idempotency-Key": str(uuid.uuid4())}
     return client.post("/api/v1/reports", json=REPORT | changes, headers=headers | key)

@@ -24,11 +24,6 @@ FIELDS = {
 
 
 @pytest.fixture
-def citizen(session):
-    return factories.a_citizen(session)
-
-
-@pytest.fixture
 def report(session, citizen):
     return factories.a_report(session, citizen)
 

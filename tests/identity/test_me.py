@@ -17,11 +17,6 @@ def citizen(session):
     return factories.a_citizen(session, "Dương Thị Mình")
 
 
-@pytest.fixture
-def headers(app, session, citizen):
-    return factories.bearer(app, session, citizen)
-
-
 def stored(session, citizen) -> dict:
     session.expire_all()
     fresh = session.get_one(Citizen, citizen.id)

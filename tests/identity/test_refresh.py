@@ -24,11 +24,6 @@ LOGOUT = "/api/v1/auth/logout"
 
 
 @pytest.fixture
-def citizen(session):
-    return factories.a_citizen(session)
-
-
-@pytest.fixture
 def first(app, session, citizen, clock) -> str:
     """The refresh token that somebody got at signing in."""
     return factories.signed_in(app, session, citizen, at=clock()).refresh_token

@@ -23,16 +23,6 @@ MOMENT = dt.timedelta(microseconds=1)
 
 
 @pytest.fixture
-def citizen(session):
-    return factories.a_citizen(session)
-
-
-@pytest.fixture
-def headers(app, session, citizen):
-    return factories.bearer(app, session, citizen)
-
-
-@pytest.fixture
 def phones():
     return MemoryPush()
 
