@@ -42,7 +42,7 @@ def index() -> str:
         cleared=f"/admin/?{urlencode({'state': state})}"
         if (state := request.args.get("state"))
         else "/admin/",
-        done=labels.STEPS.get(request.args.get("done", ""), (None, None))[1],
+        done=page.told(),
         filtered=any(request.args.get(name) for name in FILTERS),
         **choices,
     )

@@ -127,7 +127,7 @@ def _attempt(report_id: uuid.UUID, step: str, work: Callable[[Any], Report]) -> 
     # Who returns a report to the dispatcher may not see it any more.
     stays = permissions.can(door.visit().actor, Action.READ, report)
     back = f"/admin/reports/{report_id}" if stays else "/admin/"
-    return redirect(f"{back}?done={step}", HTTPStatus.SEE_OTHER)
+    return redirect(f"{back}?{page.went_well(step)}", HTTPStatus.SEE_OTHER)
 
 
 def _page(
@@ -169,7 +169,7 @@ def _page(
         typed=forms.typed() if failed else {},
         complaint=labels.message(error) if error else None,
         changed_meanwhile=isinstance(error, Stale),
-        done=labels.STEPS.get(request.args.get("done", ""), (None, None))[1],
+        done=page.told(),
     )
     return make_response(html, _status(error))
 

@@ -125,7 +125,9 @@ class Report(Base):
     department: Mapped[Department | None] = relationship(lazy="raise_on_sql")
     assignee: Mapped[Staff | None] = relationship(lazy="raise_on_sql")
     photos: Mapped[list["Upload"]] = relationship(
-        lazy="raise_on_sql", order_by="(Upload.position, Upload.id)", viewonly=True
+        lazy="raise_on_sql",
+        order_by="(Upload.shows_result, Upload.position, Upload.id)",
+        viewonly=True,
     )
     timeline: Mapped[list["ReportEvent"]] = relationship(
         lazy="raise_on_sql", order_by="ReportEvent.id", viewonly=True

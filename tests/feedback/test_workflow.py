@@ -6,8 +6,9 @@ import threading
 import pytest
 from sqlalchemy import select
 
+from api.current import EXTENSION
 from models import AuditEvent, Report, ReportEvent, ReportState
-from services import feedback
+from services import feedback, uploads
 from services.errors import Stale
 from services.feedback import TRANSITIONS, Move
 from services.feedback.workflow import IllegalMove, MoveNotYours
@@ -90,6 +91,19 @@ def test_a_handler_closes_a_report_with_a_photo_of_the_result(
 
     (photo,) = answer.json["photos"]
     assert (photo["id"], photo["shows_result"]) == (sent["id"], True)
+
+
+def test_photos_of_the_result_come_after_those_of_the_report(app, session, citizen):
+    storage = app.extensions[EXTENSION].storage
+    own = [factories.an_upload(session, citizen, storage) for _ in range(2)]
+    later = factories.an_upload(session, citizen, storage)
+    report = factories.a_report(session, citizen, upload_ids=own)
+    uploads.attach(session, factories.citizen_actor(citizen), [later], report, shows_result=True)
+    session.commit()
+
+    shown = feedback.read(session, factories.citizen_actor(citizen), report.id)
+
+    assert [photo.id for photo in shown.photos] == [*own, later]
 
 
 @pytest.mark.parametrize(
