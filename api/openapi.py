@@ -1,5 +1,6 @@
 """The contract: an OpenAPI 3.1 document made from the views, and a page for people to read it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 from flask import Flask, Response, render_template
 from flask_smorest import Api
 from flask_smorest.utils import deepupdate
+from markupsafe import Markup, escape
 
 from api.blueprint import Blueprint, public
 from api.errors import PROBLEM, STATUS
@@ -128,6 +130,7 @@ def init_app(app: Flask, blueprints: list[Blueprint]) -> ProblemApi:
     for blueprint in blueprints:
         api.register_blueprint(blueprint)
     _document_sign_in(api)
+    app.add_template_filter(code_words)
     app.add_url_rule("/api/docs", "api_docs", human_page(api))
     return api
 
@@ -139,6 +142,11 @@ def _document_sign_in(api: ProblemApi) -> None:
         for operation in path.values():
             if isinstance(operation, dict) and operation.get("security") != []:
                 operation["responses"].setdefault("401", unauthorized)
+
+
+def code_words(text: str) -> Markup:
+    """`text` for a page: what stands between backticks as code, the rest as it is."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped
 
 
 def human_page(api: ProblemApi) -> Callable[[], Response]:
