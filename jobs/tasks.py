@@ -96,8 +96,9 @@ def push(context: Context, message_id: uuid.UUID) -> None:
 
 def derive_photo(context: Context, upload_id: uuid.UUID) -> None:
     """Draw the kept sizes of a photo and delete what came in."""
+    derived = uploads.derive(upload_id, storage=context.storage)
     with context.db.transaction() as session:
-        uploads.derive(session, upload_id, storage=context.storage)
+        uploads.finish(session, upload_id, derived)
     with context.db.reading() as session:
         uploads.discard_original(session, upload_id, storage=context.storage)
 

@@ -4,6 +4,7 @@ import datetime as dt
 import itertools
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
@@ -31,6 +32,15 @@ class UploadsUnusable(Invalid):
     """Some photos cannot be used: each must be uploaded by you, whole, and used only once."""
 
     vi = "Có ảnh không dùng được: ảnh phải do chính bạn tải lên, không hỏng và chỉ dùng một lần."
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What the job made of a photo: its measures in pixels, or the reason why there are none."""
+
+    width: int | None = None
+    height: int | None = None
+    reason: str | None = None
 
 
 def count_upload(session: Session, actor: Actor, *, at: dt.datetime) -> None:
@@ -64,24 +74,33 @@ def receive(
     return upload
 
 
-def derive(session: Session, upload_id: uuid.UUID, *, storage: Storage) -> None:
-    """The job: draw the sizes that are kept and delete what came in; safe to repeat."""
+def derive(upload_id: uuid.UUID, *, storage: Storage) -> Derived:
+    """Draw the sizes that are kept; half a second of work, so without any transaction.
+
+    Safe to repeat: a run after the original went finds nothing, and `finish` then knows better.
+    """
+    try:
+        sizes = photos.derive(storage.get(key(upload_id, "original")))
+    except FileNotFoundError:
+        return Derived(reason="photo_lost")
+    except DomainError as error:
+        return Derived(reason=error.code)
+    storage.put(key(upload_id, "full"), sizes.full)
+    storage.put(key(upload_id, "thumb"), sizes.thumb)
+    return Derived(width=sizes.width, height=sizes.height)
+
+
+def finish(session: Session, upload_id: uuid.UUID, derived: Derived) -> None:
+    """Write down what became of a photo, unless another run did."""
     upload = session.get(Upload, upload_id, with_for_update=True)
     if upload is None or upload.state is not UploadState.PROCESSING:
         return
-    try:
-        sizes = photos.derive(storage.get(key(upload_id, "original")))
-    except DomainError as error:
-        upload.state, upload.reason = UploadState.REJECTED, error.code
-    else:
-        storage.put(key(upload_id, "full"), sizes.full)
-        storage.put(key(upload_id, "thumb"), sizes.thumb)
-        upload.width, upload.height = sizes.width, sizes.height
-        upload.state = UploadState.READY
+    upload.width, upload.height, upload.reason = derived.width, derived.height, derived.reason
+    upload.state = UploadState.REJECTED if derived.reason else UploadState.READY
 
 
 def discard_original(session: Session, upload_id: uuid.UUID, *, storage: Storage) -> None:
-    """After `derive` is committed: the file as sent, with all its metadata, goes."""
+    """After `finish` is committed: the file as sent, with all its metadata, goes."""
     upload = session.get(Upload, upload_id)
     if upload is None or upload.state is not UploadState.PROCESSING:
         storage.delete(key(upload_id, "original"))

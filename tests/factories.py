@@ -177,7 +177,7 @@ def an_upload(session: Session, owner: Citizen, storage, content: bytes | None =
     received = uploads.receive(
         session, citizen_actor(owner), content or jpeg(), storage=storage, at=NOON
     )
-    uploads.derive(session, received.id, storage=storage)
+    uploads.finish(session, received.id, uploads.derive(received.id, storage=storage))
     uploads.discard_original(session, received.id, storage=storage)
     session.commit()
     return received.id

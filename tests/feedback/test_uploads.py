@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import select
 
 from api.current import EXTENSION
-from models import Upload
+from models import Upload, UploadState
 from services import uploads
 from tests import factories
 
@@ -31,7 +31,8 @@ def test_an_upload_is_processing_until_the_job_has_cleaned_it(client, session, h
     files = {"file": (io.BytesIO(factories.jpeg()), "x")}
     sent = client.post("/api/v1/uploads", data=files, headers=headers).json
 
-    uploads.derive(session, uuid.UUID(sent["id"]), storage=storage)
+    upload_id = uuid.UUID(sent["id"])
+    uploads.finish(session, upload_id, uploads.derive(upload_id, storage=storage))
     session.commit()
 
     ready = client.get(f"/api/v1/uploads/{sent['id']}", headers=headers).json
@@ -51,9 +52,20 @@ def test_the_file_as_sent_is_deleted_once_it_is_cleaned(session, citizen, storag
 def test_deriving_again_after_a_crash_changes_nothing(session, citizen, storage):
     upload_id = factories.an_upload(session, citizen, storage)
 
-    uploads.derive(session, upload_id, storage=storage)
+    uploads.finish(session, upload_id, uploads.derive(upload_id, storage=storage))
 
-    assert session.get_one(Upload, upload_id).reason is None
+    upload = session.get_one(Upload, upload_id)
+    assert (upload.state, upload.reason) == (UploadState.READY, None)
+
+
+def test_a_photo_whose_file_is_lost_does_not_stay_in_processing(client, session, headers, storage):
+    files = {"file": (io.BytesIO(factories.jpeg()), "x")}
+    upload_id = uuid.UUID(client.post("/api/v1/uploads", data=files, headers=headers).json["id"])
+    storage.delete(uploads.key(upload_id, "original"))
+
+    uploads.finish(session, upload_id, uploads.derive(upload_id, storage=storage))
+
+    assert session.get_one(Upload, upload_id).reason == "photo_lost"
 
 
 def test_a_broken_photo_is_rejected_with_a_reason(client, session, citizen, headers, storage):
