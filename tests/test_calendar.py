@@ -26,7 +26,7 @@ EXAMPLES = [
     ("2025-04-29 16:00", 2, "2025-05-05 08:30"),
     ("2025-09-01 10:00", 1, "2025-09-03 08:30"),
 ]
-moments = st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2027, 12, 1)).map(  # noqa: DTZ001
+moments = st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2027, 12, 1)).map(  # noqa: DTZ001 - the zone follows
     lambda moment: moment.replace(tzinfo=ZONE)
 )
 work = st.integers(0, 20 * HOURS_A_DAY * 60).map(lambda minutes: dt.timedelta(minutes=minutes))

@@ -264,12 +264,13 @@ def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None
 def _end(session: Session, session_ids: Collection[uuid.UUID], *, at: dt.datetime) -> None:
     if not session_ids:
         return
-    session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
+    # The sessions first, as registering a device locks them: this waits for one in progress.
     session.execute(
         update(DeviceSession)
         .where(DeviceSession.id.in_(session_ids), DeviceSession.revoked_at.is_(None))
         .values(revoked_at=at)
     )
+    session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
 
 
 def _pair(

@@ -403,6 +403,17 @@ def test_after_seven_days_a_result_stands(app, client, session, citizen, report,
     assert (answer.status_code, answer.json["code"]) == (410, "reopening_expired")
 
 
+@pytest.mark.parametrize(("days", "status"), [(90, 200), (91, 410)])
+def test_a_leader_reopens_within_ninety_days(app, client, session, report, clock, days, status):
+    version = factories.resolved(session, report).version
+    leader = factories.a_staff(session, (("leader", DEPARTMENT),))
+    clock.forward(days=days)
+
+    answer = post(client, app, session, leader, report, version, to="assigned", reason="Chưa đạt.")
+
+    assert answer.status_code == status
+
+
 def test_a_report_is_reopened_twice_at_most(app, client, session, citizen, report, handler):
     headers = factories.bearer(app, session, citizen)
     factories.resolved(session, report)

@@ -288,7 +288,7 @@ def odd_provider(url: str, **changes) -> Flask:
         spoiled = changes.get(path.rpartition("/")[2].replace("-", "_"), document)
         if isinstance(spoiled, dict) and path.startswith("/.well"):
             spoiled = metadata | spoiled
-        view = lambda spoiled=spoiled: spoiled  # noqa: E731
+        view = lambda spoiled=spoiled: spoiled  # noqa: E731 - Flask wants a new function for each route
         app.add_url_rule(path, path, view, methods=["GET", "POST"])
     return app
 

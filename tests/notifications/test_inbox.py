@@ -2,6 +2,7 @@
 
 import datetime as dt
 import secrets
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from jobs.context import Context
 from models import Delivery, Device, DeviceSession, InboxMessage
 from notifications.memory import MemoryPush
 from notifications.push import Outcome, Result
+from services.identity import sign_out
 from services.notifications import Registration, register_device
 from tests import factories
 from tests.factories import NOON
@@ -171,6 +173,27 @@ def test_two_phones_that_claim_one_address_at_once_are_served_one_after_the_othe
 
     with committed.sessions() as own:
         assert own.scalar(select(func.count()).select_from(Device)) == 1
+
+
+def test_a_sign_out_takes_along_the_device_that_is_being_registered(committed):
+    with committed.sessions() as own:
+        actor = factories.citizen_on_a_device(own, factories.a_citizen(own))
+    registration = Registration(platform="android", kind="token", value="a-late-token")
+
+    def leave():
+        with committed.transaction() as other:
+            sign_out(other, actor.session_id, at=NOON)
+
+    with ThreadPoolExecutor(1) as threads:
+        with committed.transaction() as own:
+            register_device(own, actor, secrets.token_hex(16), registration, at=NOON)
+            leaving = threads.submit(leave)
+            time.sleep(0.3)  # The sign-out waits for this registration by now.
+            assert not leaving.done()
+        leaving.result()
+
+    with committed.sessions() as own:
+        assert own.scalars(select(Device)).all() == []
 
 
 def test_forgetting_a_device_touches_only_ones_own(app, client, session, headers):
