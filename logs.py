@@ -8,6 +8,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 ALLOWED = frozenset(
@@ -41,7 +42,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             only_allowed,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(serializer=to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
@@ -50,6 +51,10 @@ def configure(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def to_json(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=repr).decode()
 
 
 def only_allowed(

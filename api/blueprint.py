@@ -64,6 +64,10 @@ class Blueprint(SmorestBlueprint):
         super().__init__(*args, **kwargs)
         self.audience = audience
 
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """As in the base class; a schema's class is made an instance once, not at each request."""
+        return super().arguments(schema() if isinstance(schema, type) else schema, **options)
+
 
 def public(view: View) -> View:
     """Mark a view that needs no sign-in; a test lists all of them by name."""

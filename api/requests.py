@@ -19,7 +19,9 @@ BODY_LIMIT = 256 * 1024
 WELL_FORMED_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 # More than this is not read to the end for politeness' sake: the connection is cut instead.
 DRAINED_AT_MOST = 32 * 1024 * 1024
-SECURITY_HEADERS = {
+# What every answer carries unless its view says otherwise.
+HEADERS = {
+    "Cache-Control": "private, no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -42,33 +44,30 @@ def init_app(app: Flask) -> None:
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.before_request(begin)
     app.after_request(finish)
-    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Outermost(app.wsgi_app)  # type: ignore[method-assign]
 
 
 def begin() -> None:
     """Name the request, and refuse what no view should see."""
-    offered = request.headers.get("X-Request-Id", "")
+    asked = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - each use of the proxy is a look-up
+    offered = asked.headers.get("X-Request-Id", "")
     g.request_id = offered if WELL_FORMED_ID.fullmatch(offered) else str(uuid.uuid4())
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    asked = (part for pair in request.args.items(multi=True) for part in pair)
-    if NUL in request.path or any(NUL in part for part in asked):
+    parts = (part for pair in asked.args.items(multi=True) for part in pair)
+    if NUL in asked.path or any(NUL in part for part in parts):
         raise UnreadableAddress
-    view = current_app.view_functions.get(request.endpoint or "")
+    view = current_app.view_functions.get(asked.endpoint or "")
     limit = getattr(view, "body_limit", BODY_LIMIT)
-    request.max_content_length = limit
-    if (request.content_length or 0) > limit:
+    asked.max_content_length = limit
+    if (asked.content_length or 0) > limit:
         refusal = getattr(view, "too_large", _too_large)
         raise refusal()
 
 
 def finish(response: Response) -> Response:
-    """Set what every answer carries and write the request's line: a route, never an address."""
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "private, no-store"
+    """Name the answer and write the request's line: a route, never an address."""
     request_id = g.get("request_id")
     if request_id is None:  # The server refused the request before it had a name.
         return response
@@ -96,19 +95,26 @@ def _too_large() -> BodyTooLarge:
     return BodyTooLarge(limit_kb=JSON_LIMIT // 1024)
 
 
-class Draining:
-    """Reads what a view left of the body before the answer goes out.
+class Outermost:
+    """What is done around Flask itself.
 
-    A proxy that is still sending a body when the connection closes answers 502 in our name.
+    Reads what a view left of the body before the answer goes out: a proxy that is still sending a
+    body when the connection closes answers 502 in our name. And adds the headers of every answer,
+    here because Flask's own headers take ten times as long to look through.
     """
 
     def __init__(self, wsgi: Callable[..., Iterable[bytes]]) -> None:
         self._wsgi = wsgi
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            present = {name.lower() for name, _ in headers}
+            added = [pair for pair in HEADERS.items() if pair[0].lower() not in present]
+            return start_response(status, headers + added, *exc_info)
+
         body = _Counted(environ["wsgi.input"])
         environ["wsgi.input"] = body
-        answer = self._wsgi(environ, start_response)
+        answer = self._wsgi(environ, start)
         length = environ.get("CONTENT_LENGTH") or "0"
         left = (int(length) if length.isdecimal() else 0) - body.count
         left = min(left, DRAINED_AT_MOST)

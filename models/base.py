@@ -1,17 +1,38 @@
 """What every table shares, and the one way to a session."""
 
+import contextlib
 import datetime as dt
 import enum
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import orjson
+import psycopg
 import uuid_utils.compat
-from sqlalchemy import DateTime, Engine, Enum, MetaData, String, Text, Uuid, create_engine
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    MetaData,
+    String,
+    Text,
+    Uuid,
+    create_engine,
+    event,
+)
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+# A connection that was used within so many seconds is taken to be alive.
+TRUSTED_S = 1.0
 
 
 def new_id() -> uuid.UUID:
@@ -51,36 +72,75 @@ class Base(DeclarativeBase):
     }
 
 
-def connect(url: str, **options: Any) -> Engine:
+def connect(url: str, *, read_only: bool = False, **options: Any) -> Engine:
     """An engine for `url`; a bare postgresql:// address means psycopg 3.
 
     Waits are bounded on this side and on the server's: a request would rather answer 503 than
-    hold one of the few threads (lock 1 s, statement 2.5 s, connect 3 s, pool 2 s).
+    hold one of the few threads (lock 1 s, statement 2.5 s, connect 3 s, pool 2 s). A `read_only`
+    engine commits by itself, which spares each read two round trips, and the server refuses its
+    writes.
     """
-    return create_engine(
+    settings = {"lock_timeout": 1000, "statement_timeout": 2500, "timezone": "UTC"}
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+        options["isolation_level"] = "AUTOCOMMIT"
+        options["skip_autocommit_rollback"] = True
+    engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         hide_parameters=True,  # A failed statement must not carry a citizen's data into the log.
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": 3,
-            "options": "-c lock_timeout=1000 -c statement_timeout=2500 -c timezone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
         },
         **options,
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
+    return engine
+
+
+def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_if_idle(
+    dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: Any
+) -> None:
+    """See that a connection still lives, unless it did a moment ago.
+
+    A ping for each use, as pool_pre_ping has it, would cost as much as a small query. What dies
+    within the moment fails one request, which makes the pool forget all its old connections.
+    """
+    if time.monotonic() - record.info.get("used_at", time.monotonic()) > TRUSTED_S:
+        try:
+            dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise DisconnectionError from error
 
 
 class Database:
     """Hands out sessions; whoever opens a transaction here has it committed or rolled back here."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(
+        self, sessions: sessionmaker[Session], readers: sessionmaker[Session] | None = None
+    ) -> None:
         self.sessions = sessions
+        self._readers = readers or sessions
 
     @classmethod
     def at(cls, url: str, **options: Any) -> "Database":
         # expire_on_commit is off because answers are rendered after the commit.
-        return cls(sessionmaker(connect(url, **options), expire_on_commit=False))
+        return cls(
+            sessionmaker(connect(url, **options), expire_on_commit=False),
+            sessionmaker(connect(url, read_only=True, **options)),
+        )
+
+    def close(self) -> None:
+        """Let go of every connection that is not in use."""
+        for maker in (self.sessions, self._readers):
+            maker.kw["bind"].dispose()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -90,6 +150,15 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session for reading: nothing done on it is kept."""
-        with self.sessions() as session:
+        """A session that can only read; each statement sees what was committed before it."""
+        with self._readers() as session:
             yield session
+
+    @contextmanager
+    def rows(self) -> Iterator[Connection]:
+        """The same without objects, for lists: a session would double the cost of a short one."""
+        bind = self._readers.kw["bind"]
+        with (
+            contextlib.nullcontext(bind) if isinstance(bind, Connection) else bind.connect() as own
+        ):
+            yield own

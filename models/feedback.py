@@ -133,6 +133,14 @@ class Report(Base):
         lazy="raise_on_sql", order_by="ReportEvent.id", viewonly=True
     )
 
+    @property
+    def place_name(self) -> str:
+        return self.place.full_name
+
+    @property
+    def department_name(self) -> str | None:
+        return self.department.name if self.department else None
+
 
 class ReportEvent(Base):
     """One step in the history of a report; appended, never edited."""

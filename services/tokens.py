@@ -1,6 +1,7 @@
 """Keys, access tokens, and hashes of secrets."""
 
 import datetime as dt
+import functools
 import hashlib
 import hmac
 import re
@@ -51,7 +52,8 @@ class Keys:
     """Every key of the web processes; each purpose has its own, derived by HKDF (RFC 5869)."""
 
     def __init__(self, *, secret: str, index: str, access_key: Path, issuer: str) -> None:
-        self._secret = secret.encode()
+        # Deriving costs more than the hash it is for, and the purposes are few.
+        self._derived = functools.cache(functools.partial(_derive, secret.encode()))
         self._index = index.encode()
         self.issuer = issuer
         key = load_pem_private_key(access_key.read_bytes(), password=None)
@@ -104,10 +106,7 @@ class Keys:
         if len(token) > _MAX_TOKEN or not _FORM.fullmatch(token):
             raise TokenInvalid
         try:
-            header = jwt.get_unverified_header(token)
-            if header.get("typ") != "at+jwt" or header.get("kid") != self.key_id:
-                raise TokenInvalid
-            payload = jwt.decode(
+            read = jwt.decode_complete(
                 token,
                 self._public,
                 algorithms=[ALGORITHM],
@@ -115,6 +114,9 @@ class Keys:
                 issuer=self.issuer,
                 options={"require": _CLAIMS, "strict_aud": False},
             )
+            header, payload = read["header"], read["payload"]
+            if header.get("typ") != "at+jwt" or header.get("kid") != self.key_id:
+                raise TokenInvalid
             return AccessClaims(
                 citizen_id=uuid.UUID(payload["sub"]),
                 session_id=uuid.UUID(payload["sid"]),
@@ -124,8 +126,9 @@ class Keys:
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise TokenInvalid from error
 
-    def _derived(self, purpose: str) -> bytes:
-        return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(self._secret)
+
+def _derive(secret: bytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(secret)
 
 
 def hashed(secret: str) -> bytes:

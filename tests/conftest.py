@@ -56,7 +56,7 @@ def postgres() -> Iterator[Server]:
         database = Database.at(running.url("app", TEMPLATE))
         with database.transaction() as session:
             reference.load(session, rows)
-        database.sessions.kw["bind"].dispose()
+        database.close()
         yield running
 
 
@@ -87,7 +87,7 @@ def committed(postgres: Server) -> Iterator[Database]:
     with a_database(postgres) as url:
         database = Database.at(url, pool_size=30, max_overflow=0)
         yield database
-        database.sessions.kw["bind"].dispose()
+        database.close()
 
 
 @pytest.fixture(scope="session")
@@ -230,4 +230,4 @@ def live(postgres, settings) -> Iterator[Live]:
 
         with serving(make):
             yield made[0]
-        database.sessions.kw["bind"].dispose()
+        database.close()

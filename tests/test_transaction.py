@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError
 
 from models import Citizen, RateLimit
 from models.base import new_id
@@ -96,7 +96,42 @@ def test_a_failed_statement_does_not_carry_its_parameters(database):
     assert "Canary" not in str(refusal.value).replace(str(refusal.value.orig), "")
 
 
-def test_lost_connections_are_replaced(committed):
+def test_what_is_meant_to_read_cannot_write(committed):
+    def write() -> None:
+        with committed.reading() as session:
+            session.add(a_row())
+            session.flush()
+
+    with pytest.raises(InternalError) as refusal:
+        write()
+
+    assert refusal.value.orig.sqlstate == "25006"
+    assert buckets(committed) == []
+
+
+def test_rows_are_read_as_sessions_read(committed):
+    with committed.transaction() as session:
+        session.add(a_row())
+
+    with committed.rows() as connection:
+        assert connection.scalars(select(RateLimit.bucket)).all() == ["a bucket"]
+        assert connection.scalar(text("SHOW transaction_read_only")) == "on"
+
+
+def test_reading_takes_no_more_round_trips_than_it_has_statements(committed):
+    with committed.rows() as connection:
+        connection.execute(select(1))
+    traffic = []
+    with committed.rows() as connection:
+        driver = connection.connection.driver_connection
+        driver.wait = lambda *arguments, wait=driver.wait: traffic.append(1) or wait(*arguments)
+        connection.execute(select(1)).all()
+
+    assert len(traffic) == 1
+
+
+def test_lost_connections_are_replaced(committed, monkeypatch):
+    monkeypatch.setattr("models.base.TRUSTED_S", 0)
     with committed.reading() as session:
         mine = session.scalar(select(func.pg_backend_pid()))
     with psycopg.connect(address(committed), autocommit=True) as other:

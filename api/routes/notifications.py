@@ -31,9 +31,9 @@ class InstallationIdWeak(Invalid):
 @fails(CursorInvalid)
 def inbox(asked: dict[str, Any]) -> Any:
     """Messages to me, newest first"""
-    with current.db.reading() as session:
+    with current.db.rows() as connection:
         letters = notifications.inbox(
-            session,
+            connection,
             auth.actor(),
             locale=locale(),
             before=paging.before(asked["cursor"]),

@@ -9,6 +9,7 @@ from api.schemas.base import (
     Moment,
     Output,
     PageQuery,
+    Ref,
     degrees,
     flag,
     number,
@@ -75,6 +76,10 @@ class ClockOut(Output):
     paused = fields.Boolean()
 
 
+# Made once: making a schema costs more than using it.
+_PHOTOS, _CLOCK = PhotoOut(many=True), ClockOut()
+
+
 class EventOut(Output):
     at = Moment()
     kind = fields.String()
@@ -117,11 +122,11 @@ class ReportOut(Output):
     lat = fields.Float()
     lng = fields.Float()
     accuracy_m = fields.Float(allow_none=True)
-    place = fields.Nested(PlaceRef)
+    place = Ref(PlaceRef, "place")
     address = fields.String(allow_none=True)
     occurred_at = Moment(allow_none=True)
     photos = fields.Function(
-        lambda report: PhotoOut(many=True).dump([files.view(photo) for photo in report.photos])
+        lambda report: _PHOTOS.dump([files.view(photo) for photo in report.photos])
     )
     visibility = fields.Enum(Visibility, by_value=True)
     hide_reporter = fields.Boolean()
@@ -129,10 +134,8 @@ class ReportOut(Output):
     acknowledge_due_at = Moment()
     resolve_due_at = Moment()
     resolved_at = Moment(allow_none=True)
-    clock = fields.Function(
-        lambda report: ClockOut().dump(feedback.clock(report, at=current.now()))
-    )
-    department = fields.Nested(DepartmentRef, allow_none=True)
+    clock = fields.Function(lambda report: _CLOCK.dump(feedback.clock(report, at=current.now())))
+    department = Ref(DepartmentRef, "department", allow_none=True)
     rating = fields.Integer(allow_none=True)
 
 
@@ -164,8 +167,8 @@ class PublicReportOut(Output):
 
     code = fields.String()
     state = fields.Enum(ReportState, by_value=True)
-    category = fields.Nested(CategoryRef)
-    place = fields.Nested(PlaceRef)
+    category = Ref(CategoryRef, "category")
+    place = Ref(PlaceRef, "place")
     lat = fields.Function(lambda report: _rounded(report.lat))
     lng = fields.Function(lambda report: _rounded(report.lng))
     text = fields.String(attribute="public_text")
@@ -219,8 +222,8 @@ class TransitionIn(Input):
 
 
 # Half a thousandth of a degree is about 50 m; nearer than that nobody sees the place.
-_GRID = 0.0005
+_STEPS_A_DEGREE = 2000
 
 
 def _rounded(degrees: float) -> float:
-    return round(round(degrees / _GRID) * _GRID, 4)
+    return round(degrees * _STEPS_A_DEGREE) / _STEPS_A_DEGREE

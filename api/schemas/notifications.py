@@ -30,7 +30,7 @@ class LetterOut(Output):
     kind = fields.String()
     title = fields.String()
     text = fields.String()
-    subject = fields.Function(lambda letter: SubjectOut().dump(letter))
+    subject = fields.Function(SubjectOut().dump)
     created_at = Moment()
     read_at = Moment(allow_none=True)
 

@@ -1,6 +1,7 @@
 """Reports: sending them, finding them, and moving them to their end."""
 
 from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
+from services.feedback.lists import mine, public_report, public_reports
 from services.feedback.reports import (
     OPEN_STATES,
     Clock,
@@ -10,9 +11,6 @@ from services.feedback.reports import (
     categories,
     clock,
     departments,
-    mine,
-    public_report,
-    public_reports,
     queue,
     queue_counts,
     read,

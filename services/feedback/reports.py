@@ -1,4 +1,4 @@
-"""Sending reports and finding them."""
+"""Sending reports, reading one, and the queue of the staff."""
 
 import datetime as dt
 import uuid
@@ -200,13 +200,6 @@ def load(session: Session, actor: Actor, *conditions: ColumnElement[bool]) -> Re
     return report
 
 
-def mine(
-    session: Session, actor: Actor, *, before: uuid.UUID | None, limit: int
-) -> Sequence[Report]:
-    """The citizen's own reports, newest first, those older than `before`."""
-    return _page(session, shown(), Report.reporter_id == actor.id, before=before, limit=limit)
-
-
 def queue(
     session: Session,
     actor: Actor,
@@ -216,7 +209,10 @@ def queue(
     limit: int,
 ) -> Sequence[Report]:
     """The reports that a member of staff may read, newest first."""
-    return _page(session, shown(), *matching(actor, wanted), before=before, limit=limit)
+    query = shown().where(*matching(actor, wanted))
+    if before is not None:
+        query = query.where(Report.id < before)
+    return session.scalars(query.order_by(Report.id.desc()).limit(limit)).all()
 
 
 def matching(actor: Actor, wanted: QueueFilter) -> list[ColumnElement[bool]]:
@@ -241,36 +237,6 @@ def queue_counts(session: Session, actor: Actor) -> dict[ReportState, int]:
         select(Report.state, func.count()).where(permissions.readable(actor)).group_by(Report.state)
     )
     return dict(session.execute(query).all())
-
-
-def public_reports(
-    session: Session,
-    *,
-    category: str | None = None,
-    place: str | None = None,
-    before: uuid.UUID | None,
-    limit: int,
-) -> Sequence[Report]:
-    """Published reports, newest first."""
-    conditions: list[ColumnElement[bool]] = [Report.visibility == Visibility.PUBLIC]
-    if category:
-        conditions.append(Report.category_code == category)
-    if place:
-        conditions.append(Report.place_code == place)
-    query = select(Report).options(joinedload(Report.category), joinedload(Report.place))
-    return _page(session, query, *conditions, before=before, limit=limit)
-
-
-def public_report(session: Session, code: str) -> Report:
-    """Raises ReportNotFound, also for one that is not published."""
-    report = session.scalar(
-        select(Report)
-        .where(Report.code == code, Report.visibility == Visibility.PUBLIC)
-        .options(joinedload(Report.category), joinedload(Report.place))
-    )
-    if report is None:
-        raise ReportNotFound
-    return report
 
 
 def categories(session: Session) -> Sequence[Category]:
@@ -359,19 +325,6 @@ def shown() -> Select[Report]:
         joinedload(Report.assignee),
         selectinload(Report.photos.and_(Upload.state != UploadState.REJECTED)),
     )
-
-
-def _page(
-    session: Session,
-    query: Select[Report],
-    *conditions: ColumnElement[bool],
-    before: uuid.UUID | None,
-    limit: int,
-) -> Sequence[Report]:
-    query = query.where(*conditions)
-    if before is not None:
-        query = query.where(Report.id < before)
-    return session.scalars(query.order_by(Report.id.desc()).limit(limit)).all()
 
 
 def _next_code(session: Session, at: dt.datetime) -> str:

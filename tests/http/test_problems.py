@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 
 import admin
 from api.app import create_app
@@ -265,12 +265,12 @@ def test_a_pool_in_use_is_a_matter_of_waiting(committed, settings):
         pool_timeout=0.2,
     )
     app = create_app(settings, db=small)
-    with small.transaction() as holder:
-        holder.execute(update(Citizen).values(locale="vi"))
+    with small.reading() as holder:
+        holder.execute(select(1))
 
         answer = app.test_client().get("/api/v1/config")
 
-    small.sessions.kw["bind"].dispose()
+    small.close()
     assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
 
 

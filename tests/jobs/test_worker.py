@@ -128,7 +128,7 @@ def test_a_worker_comes_back_after_its_database_did(settings, fcm, tmp_path):
             tell_somebody(database)
             wait_for("the push", lambda: received(fcm), seconds=40)
             assert worker.poll() is None
-        database.sessions.kw["bind"].dispose()
+        database.close()
 
 
 def test_a_worker_stops_when_asked_and_leaves_nothing_running(committed, settings, fcm, tmp_path):

@@ -141,9 +141,9 @@ def create_report(draft: dict[str, Any]) -> Any:
 @fails(CursorInvalid)
 def my_reports(asked: dict[str, Any]) -> Any:
     """My reports, newest first"""
-    with current.db.reading() as session:
+    with current.db.rows() as connection:
         reports = feedback.mine(
-            session,
+            connection,
             auth.actor(),
             before=paging.before(asked["cursor"]),
             limit=asked["limit"] + 1,

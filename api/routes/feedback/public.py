@@ -27,8 +27,8 @@ def public_reports(asked: dict[str, Any]) -> Any:
     """Published reports, newest first"""
     limit = asked.pop("limit")
     before = paging.before(asked.pop("cursor"))
-    with current.db.reading() as session:
-        reports = feedback.public_reports(session, before=before, limit=limit + 1, **asked)
+    with current.db.rows() as connection:
+        reports = feedback.public_reports(connection, before=before, limit=limit + 1, **asked)
     _cacheable()
     return paging.page(reports, limit)
 
@@ -39,8 +39,8 @@ def public_reports(asked: dict[str, Any]) -> Any:
 @fails(ReportNotFound)
 def public_report(code: str) -> Any:
     """One published report"""
-    with current.db.reading() as session:
-        report = feedback.public_report(session, code)
+    with current.db.rows() as connection:
+        report = feedback.public_report(connection, code)
     _cacheable()
     return report
 
