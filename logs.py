@@ -4,6 +4,7 @@ What is not on the list does not reach the log, so a name, a number or a token c
 a careless keyword.
 """
 
+import datetime as dt
 import logging
 from collections.abc import MutableMapping
 from typing import Any
@@ -51,6 +52,38 @@ def configure(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+class Lines(logging.Formatter):
+    """What the servers say of themselves, in lines of the same form."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "where": record.name,
+            "timestamp": dt.datetime.fromtimestamp(record.created, dt.UTC),
+        }
+        return to_json(line)
+
+
+STANDARD = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"lines": {"()": Lines}},
+    "handlers": {
+        "out": {
+            "class": "logging.StreamHandler",
+            "formatter": "lines",
+            "stream": "ext://sys.stdout",
+        }
+    },
+    "root": {"handlers": ["out"], "level": "ERROR"},
+    "loggers": {
+        "_granian": {"handlers": ["out"], "level": "INFO", "propagate": False},
+        "granian.access": {"handlers": ["out"], "level": "CRITICAL", "propagate": False},
+    },
+}
 
 
 def to_json(event: Any, **_options: Any) -> str:

@@ -99,16 +99,6 @@ class Config:
         return {**defaults, **given, **self._procfile_variables(socket)}
 
     def _procfile_variables(self, socket: Path) -> dict[str, str]:
-        listen = {"GRANIAN_HOST": "127.0.0.1", "GRANIAN_PORT": str(self.port)}
-        if self.nginx:
-            listen = {
-                "GRANIAN_UDS": str(socket),
-                "GRANIAN_UDS_PERMISSIONS": "0600",
-                # Beyond some 200 waiting requests nginx answers 503 at once: four threads would
-                # come to them too late. Without nginx idle connections count too, so no limit.
-                "GRANIAN_BACKPRESSURE": "32",
-                "GRANIAN_BACKLOG": "128",
-            }
         return {
             "PYTHON": sys.executable,
             "ID_PORT": str(self.port + 1),
@@ -118,5 +108,6 @@ class Config:
             "NGINX_PROGRAM": self.nginx or "",
             "NGINX_PREFIX": str(self.data_dir / "nginx"),
             "DIED": str(self.data_dir / "died"),
-            **listen,
+            "LISTEN": f"unix:{socket}" if self.nginx else f"127.0.0.1:{self.port}",
+            "WEB_PROCESSES": "2",
         }

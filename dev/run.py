@@ -122,7 +122,7 @@ class System:
         if config.nginx:
             files = config.data_dir / "files"
             listen = f"127.0.0.1:{config.port}"
-            nginx.prepare(prefix, listen=listen, socket=socket, files=files)
+            nginx.prepare(prefix, listen=listen, sockets=[socket], files=files)
         if socket.parent != prefix:
             self.stack.callback(shutil.rmtree, socket.parent, ignore_errors=True)
         secrets = credentials.provide(

@@ -24,7 +24,7 @@ def front(prefix):
     """Yield a client of an nginx behind which nobody answers."""
     port = free_port()
     nginx.prepare(
-        prefix, listen=f"127.0.0.1:{port}", socket=prefix / "web.sock", files=prefix / "files"
+        prefix, listen=f"127.0.0.1:{port}", sockets=[prefix / "web.sock"], files=prefix / "files"
     )
     command = [PROGRAM, "-p", f"{prefix}/", "-c", "nginx.conf", "-e", "stderr"]
     with (
@@ -109,7 +109,9 @@ def test_the_access_log_has_no_path_that_is_a_secret(prefix, front, path):
 
 def test_a_path_that_nginx_would_read_as_code_is_refused(tmp_path):
     with pytest.raises(Problem, match="path"):
-        nginx.prepare(tmp_path, listen="127.0.0.1:1", socket=tmp_path / "s", files=tmp_path / "a$b")
+        nginx.prepare(
+            tmp_path, listen="127.0.0.1:1", sockets=[tmp_path / "s"], files=tmp_path / "a$b"
+        )
 
 
 def test_a_socket_path_too_long_for_the_kernel_moves(tmp_path):

@@ -16,6 +16,8 @@ from services.feedback import ReportNotFound
 
 blp = Blueprint("public", __name__, url_prefix="/api/v1/public", description="Published reports")
 MAX_AGE_S = 30
+# nginx keeps it for so long, and keeps this header to itself.
+FRONT_KEEPS_S = 2
 
 
 @blp.get("/reports")
@@ -51,5 +53,6 @@ def _cacheable() -> None:
     @after_this_request
     def add(response: Response) -> Response:
         response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+        response.headers["X-Accel-Expires"] = str(FRONT_KEEPS_S)
         response.add_etag()
         return response.make_conditional(request)

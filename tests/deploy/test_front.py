@@ -1,0 +1,199 @@
+"""nginx and the application together, as they are deployed: floods, refusals, and what is kept."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from models import Report, Visibility
+from tests import factories
+from tests.deploy.conftest import needs_nginx
+
+pytestmark = needs_nginx
+
+PUBLIC = "/api/v1/public/reports"
+FLOOD = 400
+PROBES = 10
+PATIENCE_S = 0.25
+BOUNDARY = "----boundary"
+
+
+@pytest.fixture
+def client(stack):
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def a_flood(url, first):
+    """So many connections that each sent `first` and then hardly anything more."""
+    address = urlsplit(url)
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for _ in range(FLOOD):
+            connection = socket.create_connection((address.hostname, address.port))
+            stack.callback(connection.close)
+            connection.sendall(first)
+            connections.append(connection)
+        done = threading.Event()
+        drip = threading.Thread(target=drip_into, args=(connections, first, done))
+        drip.start()
+        yield
+        done.set()
+        drip.join()
+
+
+def drip_into(connections, first, done):
+    """A byte now and then, so that no connection counts as dead."""
+    while first and not done.wait(0.5):
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.send(b"x")
+
+
+SLOW_HEADER = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+SLOW_BODY = (
+    b"POST /api/v1/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "first", [b"", SLOW_HEADER, SLOW_BODY], ids=["idle", "slow header", "slow body"]
+)
+def test_a_flood_of_slow_connections_holds_up_nobody(stack, first):
+    took = []
+    with a_flood(stack.url, first):
+        time.sleep(1)  # The flood is there before anybody is measured.
+        for _ in range(PROBES):
+            began = time.monotonic()
+            answer = httpx.get(f"{stack.url}{PUBLIC}", trust_env=False)
+            assert answer.status_code == 200
+            took.append(time.monotonic() - began)
+
+    assert max(took) <= PATIENCE_S
+
+
+def multipart(size):
+    head = (
+        f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=file; filename=a.jpg\r\n"
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return head.encode() + bytes(size) + f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+SIZES = (200_000, 1_000_000, 5_000_000, 11_000_000, 15_000_000)
+
+
+def test_uploads_that_are_refused_unread_get_clean_problem_documents(stack, client):
+    with stack.database.sessions() as session:
+        mine = {"Authorization": stack.bearer(factories.a_citizen(session))}
+    form = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    text = {"Content-Type": "text/plain"}
+    seen = []
+    for size in SIZES:
+        wanted = 413 if size > 10 * 1024 * 1024 else 401
+        seen += [
+            (client.post("/api/v1/uploads", content=multipart(size), headers=form), wanted),
+            (client.post("/api/v1/uploads", content=multipart(size), headers=form), wanted),
+            (client.post("/api/v1/reports", content=bytes(size), headers=text), (401, 413)),
+            (client.post("/api/v1/reports", content=bytes(size), headers=text | mine), (413, 415)),
+            (client.post("/api/v1/auth/login", content=bytes(size), headers=text), (413, 415)),
+        ]
+
+    assert len(seen) == 25
+    for answer, wanted in seen:
+        assert answer.status_code in (wanted if isinstance(wanted, tuple) else (wanted,))
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["status"] == answer.status_code
+        assert answer.json()["request_id"]
+
+
+def publish(stack, text):
+    with stack.database.sessions() as session:
+        report = factories.a_report(session, factories.a_citizen(session))
+        report.visibility, report.public_text = Visibility.PUBLIC, text
+        session.commit()
+        return report.id
+
+
+def hide(stack, report_id):
+    with stack.database.sessions() as session:
+        session.get_one(Report, report_id).visibility = Visibility.PRIVATE
+        session.commit()
+
+
+def texts(answer):
+    return [item["text"] for item in answer.json()["items"]]
+
+
+def place_of(stack, report_id):
+    with stack.database.sessions() as session:
+        return session.get_one(Report, report_id).place_code
+
+
+def test_a_public_list_is_kept_for_two_seconds(stack, client):
+    first = publish(stack, "Kept for a moment.")
+    address = f"{PUBLIC}?place={place_of(stack, first)}&limit=90"
+    assert "Kept for a moment." in texts(client.get(address))
+    hide(stack, first)
+
+    assert "Kept for a moment." in texts(client.get(address))
+
+    time.sleep(2.5)
+    client.get(address)  # The first one who asks is given the old list, and a new one is fetched.
+    time.sleep(0.5)
+    assert "Kept for a moment." not in texts(client.get(address))
+
+
+def test_a_kept_list_is_told_by_its_etag(client):
+    address = f"{PUBLIC}?limit=91"
+    tag = client.get(address).headers["ETag"]
+
+    again = client.get(address, headers={"If-None-Match": tag})
+
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_kept_list_bears_the_id_of_each_request(client):
+    ids = [
+        client.get(f"{PUBLIC}?limit=92", headers={"X-Request-Id": f"request-{number}"}).headers[
+            "X-Request-Id"
+        ]
+        for number in range(2)
+    ]
+
+    assert ids == ["request-0", "request-1"]
+    assert re.fullmatch("[0-9a-f]{32}", client.get(f"{PUBLIC}?limit=92").headers["X-Request-Id"])
+
+
+def test_whoever_is_signed_in_is_answered_anew(stack, client):
+    with stack.database.sessions() as session:
+        mine = {"Authorization": stack.bearer(factories.a_citizen(session))}
+    report = publish(stack, "Seen at once.")
+    address = f"{PUBLIC}?limit=93"
+    client.get(address)
+    hide(stack, report)
+
+    assert "Seen at once." not in texts(client.get(address, headers=mine))
+
+
+def test_how_long_a_list_is_kept_is_nobodys_business(client):
+    assert "X-Accel-Expires" not in client.get(PUBLIC).headers
+
+
+def test_what_is_personal_is_never_kept(stack, client):
+    with stack.database.sessions() as session:
+        people = [factories.a_citizen(session, name) for name in ("Một", "Hai")]
+
+    names = [
+        client.get("/api/v1/me", headers={"Authorization": stack.bearer(person)}).json()["name"]
+        for person in people
+    ]
+
+    assert names == ["Một", "Hai"]
