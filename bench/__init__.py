@@ -1,0 +1,1 @@
+"""Measures this system beside what else one would pick: `make bench`."""

@@ -1,0 +1,1 @@
+"""The same endpoints on the same database, as people usually write them."""
