@@ -11,6 +11,7 @@ need() {
 need chromium chromium
 need nginx nginx
 need exiftool libimage-exiftool-perl
+need bwrap bubblewrap
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
