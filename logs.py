@@ -86,6 +86,12 @@ STANDARD = {
 }
 
 
+def request_headers() -> dict[str, str]:
+    """What an outgoing request says of its cause: the id that stands in each line about it."""
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    return {"X-Request-Id": request_id} if request_id else {}
+
+
 def to_json(event: Any, **_options: Any) -> str:
     return orjson.dumps(event, default=repr).decode()
 

@@ -12,9 +12,10 @@ import logs
 from api import auth, cli, errors, openapi, requests
 from api.clock import utc_now
 from api.current import EXTENSION, State
+from api.instruments import Metrics
 from api.json import OrjsonProvider
-from api.metrics import Metrics
 from api.oidc import RelyingParty
+from api.readiness import Readiness
 from api.revocations import Revocations
 from api.routes import feedback, identity, notifications, places, platform
 from models import Database
@@ -75,15 +76,23 @@ def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.dat
         issuer=settings.public_url,
     )
     db = db or Database.at(settings.database_url, **POOL)
+    storage = open_storage(settings.storage_url)
+    readiness = Readiness(
+        db,
+        storage,
+        schema_head=schema_head(),
+        allow_unsafe=settings.allow_unsafe_database,
+        now=now,
+    )
     return State(
         settings=settings,
         db=db,
         keys=keys,
-        storage=open_storage(settings.storage_url),
+        storage=storage,
         provider=RelyingParty(settings.oidc_issuer, keys.number_index),
         revocations=Revocations(db),
         now=now,
-        schema_head=schema_head(),
+        readiness=readiness,
     )
 
 

@@ -9,6 +9,7 @@ from flask import current_app
 from werkzeug.local import LocalProxy
 
 from api.oidc import RelyingParty
+from api.readiness import Readiness
 from api.revocations import Revocations
 from models import Database
 from services.storage import Storage
@@ -29,7 +30,7 @@ class State:
     provider: RelyingParty
     revocations: Revocations
     now: Callable[[], dt.datetime]
-    schema_head: str
+    readiness: Readiness
 
 
 current = cast("State", LocalProxy(lambda: current_app.extensions[EXTENSION]))

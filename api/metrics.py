@@ -1,58 +1,77 @@
-"""Figures for Prometheus, summed over all processes, on a loopback port of their own.
+"""Figures for Prometheus on a loopback port of their own: `python -m api.metrics`.
 
-    python -m api.metrics          serves them on METRICS_PORT
-
-With PROMETHEUS_MULTIPROC_DIR set, every process writes its figures into files of that folder and
-this one adds them up; without it (tests, a single process) they stay in the process.
+METRICS_PORT                its port
+PROMETHEUS_MULTIPROC_DIR    the folder that the web processes write their figures into
+DATABASE_URL                where jobs wait
 """
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-    multiprocess,
-    start_http_server,
-)
+from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+from api.clock import utc_now
+from api.instruments import VARIABLE, alone
+from models import Database
+from services import health
 
 
-class Metrics:
-    """Requests by route template, so the number of series stays that of the routes."""
+class Processes(Collector):
+    """The figures of every process, living or dead, of every instance."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "http_requests",
-            "Requests answered",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "http_request_seconds",
-            "Time to answer",
-            ("route",),
-            buckets=BUCKETS,
-            registry=self.registry,
-        )
+    def __init__(self, shared: Path) -> None:
+        self._shared = shared
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        known = method if method in METHODS else "other"
-        self._requests.labels(known, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+    def collect(self) -> list[Metric]:
+        with alone(self._shared):
+            files = [str(path) for path in self._shared.rglob("*.db") if path.stat().st_size]
+            return list(MultiProcessCollector.merge(files))
 
-    def exposition(self) -> bytes:
-        return generate_latest(self.registry)
+
+class Queues(Collector):
+    """What waits in the database for workers; `database_up` is 0 when it cannot be asked."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            with self._db.reading() as session:
+                found = health.check(session, at=utc_now())
+                failed = health.failed_jobs(session)
+        except SQLAlchemyError:
+            yield GaugeMetricFamily("database_up", "Whether the database answers", 0)
+            return
+        yield GaugeMetricFamily("database_up", "Whether the database answers", 1)
+        yield GaugeMetricFamily("workers_alive", "Workers with a heartbeat", found.workers)
+        gauges = [
+            ("jobs_waiting", "Jobs that are due", _by(found.queues, "waiting")),
+            ("jobs_oldest_seconds", "Age of the oldest due job", _by(found.queues, "oldest_s")),
+            ("jobs_failed", "Jobs given up, for a person to look at", failed),
+        ]
+        for name, words, values in gauges:
+            gauge = GaugeMetricFamily(name, words, labels=["queue"])
+            for queue, value in values.items():
+                gauge.add_metric([queue], value)
+            yield gauge
+
+
+def _by(queues: dict[str, health.Queue], name: str) -> dict[str, int]:
+    return {queue: getattr(found, name) for queue, found in queues.items()}
 
 
 def main() -> None:
+    """Serve the figures until SIGTERM."""
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
+    registry.register(Processes(Path(os.environ[VARIABLE])))
+    db = Database.at(os.environ["DATABASE_URL"], pool_size=1, max_overflow=0, pool_timeout=2)
+    registry.register(Queues(db))
     server, thread = start_http_server(
         int(os.environ["METRICS_PORT"]), addr="127.0.0.1", registry=registry
     )

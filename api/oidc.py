@@ -17,6 +17,7 @@ import httpx
 import jwt
 import structlog
 
+import logs
 from services.errors import Invalid, Unavailable
 from services.identity import PersonClaims
 
@@ -217,7 +218,9 @@ class RelyingParty:
         left = max(0.01, self._until - time.monotonic())
         timeout = httpx.Timeout(left, connect=min(left, CONNECT_S))
         body = bytearray()
-        with self._http.stream(method, address, timeout=timeout, **options) as answer:
+        with self._http.stream(
+            method, address, timeout=timeout, headers=logs.request_headers(), **options
+        ) as answer:
             for piece in answer.iter_bytes():
                 body += piece
                 if len(body) > MAX_ANSWER or time.monotonic() > self._until:

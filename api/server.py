@@ -25,6 +25,9 @@ from granian.constants import Interfaces
 from granian.server import Server as Granian
 
 import logs
+from api import instruments
+from services import durability
+from settings import Settings, SettingsError
 
 # How long connections are still accepted after the name is gone: accepting takes milliseconds.
 DRAIN_S = 0.5
@@ -118,11 +121,15 @@ def options(env: Mapping[str, str]) -> dict[str, Any]:
 def main() -> None:
     try:
         chosen = options(os.environ)
-    except ValueError as error:
+        settings = Settings.from_env()
+        if not settings.allow_unsafe_database:
+            durability.require(settings.database_url)
+    except (ValueError, SettingsError, durability.UnsafeDatabase) as error:
         sys.exit(str(error))
     if path := chosen.get("path"):
         refuse(path)
-    Server(**chosen).serve()
+    with instruments.own_folder(os.environ):
+        Server(**chosen).serve()
 
 
 if __name__ == "__main__":

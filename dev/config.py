@@ -18,6 +18,7 @@ SERVICES = (
     "the metrics",
     "the database",
 )
+UNCONFINED = {"ALLOW_UNSAFE_DATABASE": "1"}
 HIGHEST_PORT = 65535 - len(SERVICES) + 1
 
 
@@ -91,6 +92,8 @@ class Config:
             "METRICS_PORT": str(self.port + 5),
             "PROMETHEUS_MULTIPROC_DIR": str(self.data_dir / "metrics"),
             "PYTHONUNBUFFERED": "1",
+            # The owner's own address is not that of a confined role.
+            **({} if self.embedded or self.given.get("MIGRATION_DATABASE_URL") else UNCONFINED),
             **({"ACCEL_REDIRECT": "/_files/"} if self.nginx else {}),
             **credentials,
         }

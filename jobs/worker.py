@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import functools
-import logging
+import logging.config
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ from jobs.tasks import STALLED_AFTER_S, make_app
 from models import Database
 from notifications.console import ConsolePush
 from notifications.push import Push
+from services import durability
 from services.storage import open_storage
-from settings import Settings
+from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
@@ -39,10 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m jobs.worker", description=__doc__)
     parser.add_argument("queues", nargs="+", choices=QUEUES)
     queues = parser.parse_args(arguments).queues
-    settings = Settings.from_env()
+    try:
+        settings = Settings.from_env()
+        if not settings.allow_unsafe_database:
+            durability.require(settings.database_url)
+    except (SettingsError, durability.UnsafeDatabase) as error:
+        sys.exit(str(error))
     logs.configure(settings.log_level)
-    # procrastinate logs the arguments of jobs; its warnings are enough.
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    logging.config.dictConfig(logs.STANDARD)
     asyncio.run(serve(settings, queues))
 
 

@@ -9,6 +9,7 @@ jobs, which can wait without holding a worker; the one retry here is a 401 with 
 The answers and their meaning: https://firebase.google.com/docs/cloud-messaging/error-codes
 """
 
+import contextvars
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ import urllib3
 from firebase_admin import credentials, messaging
 from firebase_admin._messaging_encoder import MessageEncoder
 
+import logs
 from notifications.fcm_answers import Answer, classify, needs_new_token
 from notifications.fcm_tokens import BatchToken, TokenRefused, TokenSource, TokenUnavailable
 from notifications.push import Message, Outcome, Result
@@ -98,7 +100,11 @@ class FcmPush:
                 results[index] = self._send_one(message, token)
 
         workers = min(len(messages), self._connections)
-        for done in [self._threads.submit(work) for _ in range(workers)]:
+        # With the context of this call, which names the request behind it; each thread has a copy.
+        started = [
+            self._threads.submit(contextvars.copy_context().run, work) for _ in range(workers)
+        ]
+        for done in started:
             done.result()
         return results
 
@@ -135,6 +141,7 @@ class FcmPush:
             headers={
                 "Authorization": f"Bearer {token}",
                 "Content-Type": "application/json; charset=utf-8",
+                **logs.request_headers(),
             },
             retries=False,
             redirect=False,

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+# With less room than this, somebody has to look: it is some twenty photos as they come in.
+RESERVE = 256 * 1024 * 1024
+
 
 class Storage(Protocol):
     """Keys are slash-separated names that this project made, never a user's text."""
@@ -26,6 +29,9 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove one key; nothing there is fine."""
 
+    def is_nearly_full(self) -> bool:
+        """Whether little room is left for more."""
+
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         """The first part of each key under which nothing was written since `moment`."""
 
@@ -33,8 +39,9 @@ class Storage(Protocol):
 class LocalStorage:
     """A folder. A reader sees the old content, the new content or none, never half of it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, reserve: int = RESERVE) -> None:
         self.root = root
+        self.reserve = reserve
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, key: str, content: bytes) -> None:
@@ -54,6 +61,9 @@ class LocalStorage:
 
     def delete_all(self, prefix: str) -> None:
         shutil.rmtree(self._path(prefix), ignore_errors=True)
+
+    def is_nearly_full(self) -> bool:
+        return shutil.disk_usage(self.root).free < self.reserve
 
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         with os.scandir(self.root) as folders:

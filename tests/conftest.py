@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
 
@@ -112,6 +113,26 @@ def database(engine) -> Iterator[Database]:
 
 
 @pytest.fixture
+def statements(engine):
+    """With it, the statements that the database is sent meanwhile."""
+
+    @contextmanager
+    def listening() -> Iterator[list[str]]:
+        seen: list[str] = []
+
+        def note(*arguments):
+            seen.append(arguments[2])
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return listening
+
+
+@pytest.fixture
 def session(database: Database) -> Iterator[Session]:
     """The test's own session, never the application's: a forgotten commit shows."""
     with database.sessions() as session:
@@ -177,6 +198,7 @@ def settings(access_key, provider_url, tmp_path) -> Settings:
         oidc_admin_client_secret=factories.CLIENTS["c-thainguyen-admin"],
         oidc_redirect_uris=("vn.gov.thainguyen.c:/oauth2redirect", "http://127.0.0.1/callback"),
         storage_url=f"file://{tmp_path}/files",
+        allow_unsafe_database=True,  # That of the tests is fast instead.
     )
 
 

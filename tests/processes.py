@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 ROOT = Path(__file__).parent.parent
+# The databases of tests are not durable, so that they are fast.
+SURROUNDINGS = {"PYTHONUNBUFFERED": "1", "ALLOW_UNSAFE_DATABASE": "1"}
 
 
 def free_port() -> int:
@@ -26,7 +30,7 @@ def running(*command: str, log: Path, **environment: str) -> Iterator[subprocess
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, **SURROUNDINGS, **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -41,6 +45,13 @@ def running(*command: str, log: Path, **environment: str) -> Iterator[subprocess
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def healthy(url: str) -> bool:
+    """Whether a program answers that it lives."""
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/healthz", trust_env=False).is_success
+    return False
 
 
 def wait_for(what: str, look: Callable[[], Any], *, seconds: float = 30) -> Any:

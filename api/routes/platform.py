@@ -6,10 +6,15 @@ from flask import Response
 
 from api.blueprint import Blueprint, public
 from api.current import current
-from api.errors import problem
+from api.errors import locale, problem
 from api.json import dump
 from api.schemas.platform import ConfigOut
-from services import feedback, health, photos, uploads
+from services import feedback, photos, uploads
+
+NOT_READY = {
+    "vi": "Hệ thống chưa sẵn sàng phục vụ.",
+    "en": "The system is not ready to serve.",
+}
 
 blp = Blueprint("platform", __name__, description="Start and health")
 
@@ -47,19 +52,27 @@ def healthz() -> Response:
 @blp.response(200, schema={"type": "object"})
 @blp.alt_response(503, description="Not ready; `reasons` says why")
 def readyz() -> Response:
-    """The database answers and its schema is ours; says how many workers live and what waits"""
-    with current.db.reading() as session:
-        found = health.check(session, at=current.now())
-    body = {
-        "status": "ready",
-        "workers": found.workers,
-        "waiting_jobs": found.waiting,
-        "oldest_job_s": found.oldest_job_s,
-    }
-    if found.revision != current.schema_head:
-        detail = f"The schema is at {found.revision}, the code wants {current.schema_head}."
-        return problem(503, "schema_behind", detail, headers={"Retry-After": "5"})
-    return Response(dump(body), mimetype="application/json")
+    """The database answers and is ours, there is room, and workers live; says what waits
+
+    Reasons: `database_unreachable`, `database_silent`, `database_unsafe`, `schema_differs`,
+    `disk_nearly_full`, `workers_silent`.
+    """
+    report = current.readiness.report()
+    found = report.health
+    body = (
+        {
+            "workers": found.workers,
+            "waiting_jobs": sum(queue.waiting for queue in found.queues.values()),
+            "oldest_job_s": max((queue.oldest_s for queue in found.queues.values()), default=0),
+        }
+        if found
+        else {}
+    )
+    if report.reasons:
+        headers = {"Retry-After": "5"}
+        detail = NOT_READY[locale()]
+        return problem(503, "not_ready", detail, headers=headers, reasons=report.reasons, **body)
+    return Response(dump({"status": "ready", **body}), mimetype="application/json")
 
 
 def _version(categories: Any) -> str:

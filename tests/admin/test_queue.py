@@ -4,7 +4,6 @@ import datetime as dt
 import re
 
 import pytest
-from sqlalchemy import event
 
 from models import ReportState
 from tests import factories
@@ -104,22 +103,15 @@ def test_more_goes_on_where_the_page_ended(desk, session, citizen):
     assert 'rel="next"' not in second
 
 
-def test_the_number_of_statements_does_not_grow_with_the_queue(desk, session, citizen, database):
+def test_the_number_of_statements_does_not_grow_with_the_queue(desk, session, citizen, statements):
     dispatcher = desk()
     counts = []
     for _ in range(2):
         for _ in range(3):
             factories.a_report(session, citizen)
-        statements = []
-        connection = database.sessions.kw["bind"]
-
-        def note(*arguments, statements=statements):
-            statements.append(arguments[2])
-
-        event.listen(connection, "before_cursor_execute", note)
-        dispatcher.get("/admin/")
-        event.remove(connection, "before_cursor_execute", note)
-        counts.append(len([text for text in statements if text.startswith("SELECT")]))
+        with statements() as seen:
+            dispatcher.get("/admin/")
+        counts.append(len([text for text in seen if text.startswith("SELECT")]))
 
     assert counts[0] == counts[1]
 

@@ -1,6 +1,5 @@
 """The worker as its own process: killed, restarted, and cut off from its database."""
 
-import contextlib
 import signal
 import time
 
@@ -16,7 +15,7 @@ from services.notifications import Registration
 from simulators.fcm.service_account import write_service_account
 from tests import factories
 from tests.conftest import migrate
-from tests.processes import free_port, running, wait_for
+from tests.processes import free_port, healthy, running, wait_for
 
 TOKEN = "a-token-of-the-phone"
 
@@ -31,12 +30,6 @@ def fcm(tmp_path):
     with running("simulators.fcm", *arguments, log=tmp_path / "fcm.log"):
         wait_for("the FCM simulator", lambda: healthy(url))
         yield url
-
-
-def healthy(url):
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/healthz").is_success
-    return False
 
 
 def environment(settings, database_url, fcm, tmp_path):
