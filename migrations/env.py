@@ -1,21 +1,29 @@
 """How revisions are run: as the owner, one migrator at a time, and never waiting long for a lock.
 
 MIGRATION_DATABASE_URL names the owner; the role of DATABASE_URL is the application's, which gets
-its rights on what is there after each run and cannot change the schema.
+its rights on what is there after each run and cannot change the schema. With --sql the statements
+are printed instead, and no database is needed.
 """
 
+import contextlib
 import os
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.dialects import postgresql
 
+from migrations.online import timeouts, until_unlocked
 from models import Base
 
 ADVISORY_LOCK = 6_411_901
 APPEND_ONLY = ("audit_events",)
-LOCK_TIMEOUT = "4s"
-STATEMENT_TIMEOUT = "5s"
+TURN_PAUSE_S = 0.5
 
 
 def is_ours(_object: object, name: str | None, kind: str, *_rest: object) -> bool:
@@ -23,51 +31,96 @@ def is_ours(_object: object, name: str | None, kind: str, *_rest: object) -> boo
     return not (kind == "table" and name is not None and name.startswith("procrastinate_"))
 
 
-def run(connection: Connection) -> None:
+def rights(owner_url: str) -> Iterator[str]:
+    """What gives the application what it needs and no more: it cannot rewrite the audit log."""
+    role = urlsplit(os.environ.get("DATABASE_URL", "")).username
+    if not role or role == urlsplit(owner_url).username:
+        return
+    quoted = postgresql.dialect().identifier_preparer.quote_identifier(role)
+    yield f"GRANT USAGE ON SCHEMA public TO {quoted}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}"
+    yield f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {quoted}"
+    yield f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {quoted}"
+    yield f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {quoted}"
+    for name in APPEND_ONLY:
+        yield f"REVOKE UPDATE, DELETE ON {name} FROM {quoted}"
+
+
+def tell(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+
+
+def tell_revision(*, step: Any, **_rest: Any) -> None:
+    tell(f"{step.up_revision_id} is {'applied' if step.is_upgrade else 'undone'}.")
+
+
+@contextlib.contextmanager
+def turn(connection: Connection) -> Iterator[None]:
+    """One migrator at a time.
+
+    The others ask now and then instead of waiting in the database: a statement that waits there
+    is what the first one's concurrent index would wait for in its turn.
+    """
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
+        connection.commit()
+        time.sleep(TURN_PAUSE_S)
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text(f"SELECT pg_advisory_unlock({ADVISORY_LOCK})"))
+        connection.commit()
+
+
+def attempt(connection: Connection, owner_url: str) -> None:
+    """Run what is still to be run; what was committed before an interruption stays."""
+    connection.rollback()
+    for statement in timeouts():
+        connection.execute(text(statement))
+    connection.commit()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         include_object=is_ours,
         transaction_per_migration=True,
+        on_version_apply=tell_revision,
     )
     with context.begin_transaction():
         context.run_migrations()
-
-
-def grant_rights(connection: Connection, role: str) -> None:
-    """Give the application what it needs and no more: it cannot rewrite the audit log."""
-    quoted = connection.dialect.identifier_preparer.quote_identifier(role)
-    for statement in (
-        f"GRANT USAGE ON SCHEMA public TO {quoted}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}",
-        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
-        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {quoted}",
-        f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {quoted}",
-        *(f"REVOKE UPDATE, DELETE ON {name} FROM {quoted}" for name in APPEND_ONLY),
-    ):
+    connection.commit()
+    for statement in rights(owner_url):
         connection.execute(text(statement))
+    connection.commit()
 
 
-def main() -> None:
+def run() -> None:
     owner_url = os.environ.get("MIGRATION_DATABASE_URL") or os.environ["DATABASE_URL"]
-    engine = create_engine(owner_url.replace("postgresql://", "postgresql+psycopg://", 1))
-    with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
-        connection.commit()
-        try:
-            run(connection)
-            connection.commit()
-            role = urlsplit(os.environ.get("DATABASE_URL", "")).username
-            if role and role != urlsplit(owner_url).username:
-                grant_rights(connection, role)
-                connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": ADVISORY_LOCK})
-            connection.commit()
+    engine = create_engine(
+        owner_url.replace("postgresql://", "postgresql+psycopg://", 1),
+        connect_args={"application_name": "alembic"},
+    )
+    with engine.connect() as connection, turn(connection):
+        until_unlocked(partial(attempt, connection, owner_url), tell)
     engine.dispose()
 
 
-main()
+def print_sql() -> None:
+    context.configure(
+        dialect_name="postgresql",
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        transaction_per_migration=True,
+    )
+    for statement in timeouts():
+        context.execute(statement)
+    with context.begin_transaction():
+        context.run_migrations()
+    for statement in rights(os.environ.get("MIGRATION_DATABASE_URL", "")):
+        context.execute(statement)
+
+
+if context.is_offline_mode():
+    print_sql()
+else:
+    run()

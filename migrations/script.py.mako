@@ -1,8 +1,8 @@
 """${message}
 
 The code now running must go on working on the schema after this revision: add first, use in the
-next release, remove in the one after. Add constraints NOT VALID and validate them in a later
-revision; build indexes concurrently (op.get_context().autocommit_block()).
+next release, remove in the one after. Add constraints NOT VALID, validate them in a later revision
+`with online.unhurried()`, and build indexes by `online.create_index` (from migrations import online).
 """
 
 import sqlalchemy as sa

@@ -14,8 +14,11 @@ down_revision = None
 
 def upgrade() -> None:
     schema = SchemaManager(connector=SyncPsycopgConnector()).get_schema()
-    # Through the driver: the schema holds percent signs and colons that are nobody's parameters.
-    op.get_bind().connection.driver_connection.execute(schema)
+    # Around SQLAlchemy: the schema holds percent signs and colons that are nobody's parameters.
+    if op.get_context().as_sql:
+        op.get_context().impl.static_output(schema)
+    else:
+        op.get_bind().connection.driver_connection.execute(schema)
 
 
 def downgrade() -> None:
