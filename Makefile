@@ -3,7 +3,7 @@ PY := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run journey test test-slow lint fix reset seed-large docs
+.PHONY: help setup run journey test test-slow lint fix reset seed-large bench docs
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -40,6 +40,10 @@ reset: setup ## forget the local data, unless the system is running
 
 seed-large: setup ## fill the local database with a million invented reports; ARGS are dev.seed's
 	@$(PY) -m dev.seed $(ARGS)
+
+bench: setup ## measure beside peers, in ten minutes; ARGS are bench's
+	@bench/setup.sh
+	@$(PY) -m bench $(ARGS)
 
 docs: setup ## write the generated pages of docs/ anew
 	@$(PY) -m dev.docs

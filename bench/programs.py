@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from dev import credentials
-from dev.config import PROJECT
+from dev import credentials, nginx
+from dev.config import PROJECT, Config
 from dev.postgres import OWNER, Cluster, free_port
 
 START_SECONDS = 60
@@ -23,34 +22,39 @@ PEERS = PROJECT / ".venv-bench" / "bin"
 
 @dataclass(frozen=True)
 class Program:
-    """A server under measurement; `command` takes its port where it says PORT."""
+    """A server under measurement; its address goes where the command says HOST, PORT or SOCKET."""
 
     name: str
     what: str
     command: tuple[str, ...]
-    accel: bool = False
+    on_socket: tuple[str, ...] = ()
 
 
-GRANIAN = (
-    sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1",
-    "--port", "PORT", "--workers", "2", "--blocking-threads", "2",
-)  # fmt: skip
 OURS = Program(
-    "ours", "this system on granian, 2 x 2 threads, access log on", (*GRANIAN, "wsgi:app")
+    "ours",
+    "this system as it is deployed: granian, 2 processes of 2 threads, one log line a request",
+    (sys.executable, "-m", "api.server"),
+    (sys.executable, "-m", "api.server"),
 )
-BARE = Program("bare", 'a Flask view that answers {"ok": true}, on the same server',
-               (*GRANIAN, "bench.peers.bare:app"))  # fmt: skip
+GRANIAN = (sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws",
+           "--workers", "2", "--blocking-threads", "2", "bench.peers.bare:app")  # fmt: skip
+BARE = Program(
+    "bare",
+    'a Flask view that answers {"ok": true}, on the same server',
+    (*GRANIAN, "--host", "HOST", "--port", "PORT"),
+    (*GRANIAN, "--uds", "SOCKET", "--uds-permissions", "438"),
+)
 FASTAPI = Program(
     "fastapi",
-    "FastAPI, SQLAlchemy asyncio, asyncpg, uvicorn with 2 workers, no access log",
+    "FastAPI, SQLAlchemy asyncio, asyncpg, uvicorn with 2 processes, no access log",
     (str(PEERS / "uvicorn"), "bench.peers.fastapi_peer:app",
-     "--host", "127.0.0.1", "--port", "PORT", "--workers", "2",
+     "--host", "HOST", "--port", "PORT", "--workers", "2",
      "--no-access-log", "--log-level", "warning"),
 )  # fmt: skip
 FLASK = Program(
     "flask",
     "Flask-SQLAlchemy, marshmallow, gunicorn gthread 2 x 8, no access log",
-    (str(PEERS / "gunicorn"), "bench.peers.flask_peer:app", "--bind", "127.0.0.1:PORT",
+    (str(PEERS / "gunicorn"), "bench.peers.flask_peer:app", "--bind", "HOST:PORT",
      "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--no-control-socket"),
 )  # fmt: skip
 
@@ -76,33 +80,80 @@ def started(program: Program, environment: Mapping[str, str], log: Path) -> Iter
     Raises:
         RuntimeError: it did not answer; its log says why.
     """
-    port = str(free_port())
-    command = [
-        port if word == "PORT" else word.replace(":PORT", f":{port}") for word in program.command
-    ]
+    where = f"127.0.0.1:{free_port()}"
     began = time.monotonic()
+    with _served(program, environment, log, where) as process:
+        _wait_until_it_answers(f"http://{where}", process, log)
+        yield Running(program, f"http://{where}", process, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _served(
+    program: Program, environment: Mapping[str, str], log: Path, where: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The program listening at `where`, a Unix socket or an address of TCP."""
+    host, _, port = where.rpartition(":")
+    listen = {"HOST:PORT": where, "HOST": host, "PORT": port, "SOCKET": port}
+    command = program.on_socket if host == "unix" else program.command
+    if host == "unix":
+        Path(port).unlink(missing_ok=True)  # What nginx.prepare() put there.
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            [listen.get(word, word) for word in command],
             cwd=PROJECT,
-            env={**environment, "PYTHONPATH": str(PROJECT)},
+            env={
+                **environment,
+                "LISTEN": where,
+                "WEB_PROCESSES": "2",
+                "PYTHONPATH": str(PROJECT),
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(url, process, log)
-        yield Running(program, url, process, time.monotonic() - began)
+        yield process
     finally:
         _end(process)
 
 
 @contextlib.contextmanager
+def behind_nginx(
+    program: Program, environment: Mapping[str, str], directory: Path
+) -> Iterator[Running]:
+    """The same on a Unix socket with nginx in front, as in a deployment.
+
+    Raises:
+        RuntimeError: one of them did not answer.
+    """
+    front = Config.from_env().nginx
+    if front is None:
+        raise RuntimeError("nginx is not installed")
+    prefix, port = directory / f"nginx-{program.name}", free_port()
+    socket = prefix / "web.sock"
+    nginx.prepare(
+        prefix, listen=f"127.0.0.1:{port}", sockets=[socket], files=directory, connections=4000
+    )
+    command = [front, "-p", f"{prefix}/", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
+    log = directory / f"front-{program.name}.log"
+    with _served(program, environment, log, f"unix:{socket}"), log.open("ab") as output:
+        began = time.monotonic()
+        process = subprocess.Popen(command, stderr=output, start_new_session=True)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_it_answers(url, process, log)
+            yield Running(program, url, process, time.monotonic() - began)
+        finally:
+            _end(process)
+
+
+@contextlib.contextmanager
 def a_database(directory: Path) -> Iterator[dict[str, str]]:
-    """A migrated, durable PostgreSQL and the environment of programs that use it."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    """A migrated, durable PostgreSQL and the environment of programs that use it.
+
+    PGBENCH names the program beside that server, OWNERS_URL the address to fill the database at.
+    """
+    directory.mkdir(mode=0o711)
     with Cluster(directory / "postgres", free_port(), durable=True) as cluster:
         secrets = credentials.provide(directory / "secrets", token_uri="http://127.0.0.1:1/token")
         environment = {
@@ -120,7 +171,10 @@ def a_database(directory: Path) -> Iterator[dict[str, str]]:
         owner = {**environment, "MIGRATION_DATABASE_URL": cluster.url(OWNER)}
         _run("alembic", "upgrade", "head", environment=owner)
         _run("flask", "--app", "wsgi", "load-reference", environment=environment)
-        yield environment
+        programs = {
+            "PGBENCH": str(cluster.programs / "pgbench"), "OWNERS_URL": cluster.url(OWNER),
+        }  # fmt: skip
+        yield environment | programs
 
 
 def _run(*module: str, environment: Mapping[str, str]) -> None:

@@ -60,7 +60,7 @@ def begin(
     requests: Iterable[Request],
     *,
     connections: int,
-    seconds: float,
+    seconds: int,
     keep_alive: bool = True,
     run: str = "0",
 ) -> Load:
@@ -77,5 +77,5 @@ def begin(
     return Load(process, Path(file.name))
 
 
-def measure(url: str, requests: Iterable[Request], *, connections: int, seconds: float) -> Figures:
+def measure(url: str, requests: Iterable[Request], *, connections: int, seconds: int) -> Figures:
     return begin(url, requests, connections=connections, seconds=seconds).figures()
