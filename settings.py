@@ -7,10 +7,36 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+# Containers are handed secrets as files, since whoever may inspect one sees its environment.
+SECRETS = frozenset(
+    {
+        "DATABASE_URL",
+        "MIGRATION_DATABASE_URL",
+        "SECRET_KEY",
+        "INDEX_KEY",
+        "OIDC_CLIENT_SECRET",
+        "OIDC_ADMIN_CLIENT_SECRET",
+    }
+)
 
 
 class SettingsError(Exception):
     """The environment does not describe a system that can start; the message names every fault."""
+
+
+def variable(name: str, env: Mapping[str, str] = os.environ) -> str:
+    """What a variable holds; where it is a secret, NAME_FILE may name a file that holds it instead.
+
+    Raises:
+        SettingsError: there is no such file, or it is not ours to read.
+    """
+    value, path = env.get(name, ""), env.get(f"{name}_FILE", "")
+    if value or not path or name not in SECRETS:
+        return value
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{name}_FILE names no file that can be read") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +105,11 @@ class _Reader:
         self.faults: list[str] = []
 
     def text(self, name: str) -> str:
-        value = self.env.get(name, "")
+        try:
+            value = variable(name, self.env)
+        except SettingsError as error:
+            self.faults.append(str(error))
+            return ""
         if not value:
             self.faults.append(f"{name} is missing")
         return value

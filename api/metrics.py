@@ -1,12 +1,14 @@
-"""Figures for Prometheus on a loopback port of their own: `python -m api.metrics`.
+"""Figures for Prometheus on a port of their own: `python -m api.metrics`.
 
 METRICS_PORT                its port
+METRICS_HOST                its address (127.0.0.1); a container has to listen on all of its own
 PROMETHEUS_MULTIPROC_DIR    the folder that the web processes write their figures into
 DATABASE_URL                where jobs wait
 """
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from api.clock import utc_now
 from api.instruments import VARIABLE, alone
 from models import Database
 from services import health
+from settings import SettingsError, variable
 
 
 class Processes(Collector):
@@ -70,10 +73,16 @@ def main() -> None:
     """Serve the figures until SIGTERM."""
     registry = CollectorRegistry()
     registry.register(Processes(Path(os.environ[VARIABLE])))
-    db = Database.at(os.environ["DATABASE_URL"], pool_size=1, max_overflow=0, pool_timeout=2)
+    try:
+        url = variable("DATABASE_URL")
+    except SettingsError as error:
+        sys.exit(str(error))
+    db = Database.at(url, pool_size=1, max_overflow=0, pool_timeout=2)
     registry.register(Queues(db))
     server, thread = start_http_server(
-        int(os.environ["METRICS_PORT"]), addr="127.0.0.1", registry=registry
+        int(os.environ["METRICS_PORT"]),
+        addr=os.environ.get("METRICS_HOST") or "127.0.0.1",
+        registry=registry,
     )
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.shutdown()

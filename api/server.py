@@ -10,7 +10,6 @@ nobody listens on, so that nginx is refused at once and asks the next instance, 
 connections that had come before are still accepted for a moment; then what runs is finished.
 """
 
-import contextlib
 import os
 import socket
 import sys
@@ -26,6 +25,7 @@ from granian.server import Server as Granian
 
 import logs
 from api import instruments
+from api.alive import ANYWHERE, address, answers
 from services import durability
 from settings import Settings, SettingsError
 
@@ -36,6 +36,7 @@ FINISH_S = 25
 # Beyond some 200 waiting requests a proxy does better to refuse at once: the few threads would
 # come to them too late.
 BACKPRESSURE, BACKLOG = 32, 128
+SOCKET_MODE = 0o660
 
 
 class Server(Granian):  # type: ignore[misc]  # granian chooses its base class by the platform
@@ -76,17 +77,9 @@ def refuse(path: Path) -> None:
     dead.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as nobody:
         nobody.bind(str(dead))
+    # nginx may be another account of the same group: not allowed in, it would log the request.
+    dead.chmod(SOCKET_MODE)
     dead.replace(path)
-
-
-def answers(path: Path) -> bool:
-    """Whether an instance answers its health check through the socket at `path`."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(5)
-        client.connect(str(path))
-        client.sendall(b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        return client.recv(64).startswith(b"HTTP/1.0 200")
-    return False
 
 
 def options(env: Mapping[str, str]) -> dict[str, Any]:
@@ -95,18 +88,15 @@ def options(env: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ValueError: LISTEN is malformed.
     """
-    listen = env.get("LISTEN") or "127.0.0.1:8000"
+    listen = address(env.get("LISTEN") or ANYWHERE)
     where: dict[str, Any]
-    if listen.startswith("unix:"):
-        path = Path(listen.removeprefix("unix:"))
-        where = {"path": path, "uds_permissions": 0o660}
+    if isinstance(listen, Path):
+        where = {"path": listen, "uds_permissions": SOCKET_MODE}
         where |= {"backpressure": BACKPRESSURE, "backlog": BACKLOG}
     else:
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isdecimal():
-            raise ValueError(f"LISTEN={listen} is neither unix:/path nor host:port")
         # Without a proxy idle connections count as waiting ones, so there is no low limit.
-        where = {"address": host, "port": int(port)}
+        host, port = listen
+        where = {"address": host, "port": port}
     return where | {
         "target": "wsgi:app",
         "interface": Interfaces.WSGI,

@@ -1,5 +1,7 @@
 """A worker of one queue or several: `python -m jobs.worker QUEUE …`.
 
+    ALIVE_FILE       touched every five seconds, for a health check that looks at its age (none)
+
 procrastinate's own command ends when the database restarts; this loop comes back.
 """
 
@@ -9,9 +11,11 @@ import contextlib
 import datetime as dt
 import functools
 import logging.config
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import procrastinate
 import structlog
@@ -48,7 +52,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(str(error))
     logs.configure(settings.log_level)
     logging.config.dictConfig(logs.STANDARD)
-    asyncio.run(serve(settings, queues))
+    asyncio.run(live(settings, queues, os.environ.get("ALIVE_FILE")))
+
+
+async def live(settings: Settings, queues: Sequence[str], alive_file: str | None) -> None:
+    """Work, and show it to whoever looks at the file's age."""
+    showing = asyncio.create_task(show_life(Path(alive_file))) if alive_file else None
+    await serve(settings, queues)
+    if showing:
+        showing.cancel()
+
+
+async def show_life(file: Path) -> None:
+    """As long as tasks get their turn here; the database may be away meanwhile."""
+    while True:
+        await asyncio.to_thread(file.touch)
+        await asyncio.sleep(HEARTBEAT_S)
 
 
 async def serve(settings: Settings, queues: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ are printed instead, and no database is needed.
 """
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.online import timeouts, until_unlocked
 from models import Base
+from settings import variable
 
 ADVISORY_LOCK = 6_411_901
 APPEND_ONLY = ("audit_events",)
@@ -33,7 +33,7 @@ def is_ours(_object: object, name: str | None, kind: str, *_rest: object) -> boo
 
 def rights(owner_url: str) -> Iterator[str]:
     """What gives the application what it needs and no more: it cannot rewrite the audit log."""
-    role = urlsplit(os.environ.get("DATABASE_URL", "")).username
+    role = urlsplit(variable("DATABASE_URL")).username
     if not role or role == urlsplit(owner_url).username:
         return
     quoted = postgresql.dialect().identifier_preparer.quote_identifier(role)
@@ -95,7 +95,7 @@ def attempt(connection: Connection, owner_url: str) -> None:
 
 
 def run() -> None:
-    owner_url = os.environ.get("MIGRATION_DATABASE_URL") or os.environ["DATABASE_URL"]
+    owner_url = variable("MIGRATION_DATABASE_URL") or variable("DATABASE_URL")
     engine = create_engine(
         owner_url.replace("postgresql://", "postgresql+psycopg://", 1),
         connect_args={"application_name": "alembic"},
@@ -116,7 +116,7 @@ def print_sql() -> None:
         context.execute(statement)
     with context.begin_transaction():
         context.run_migrations()
-    for statement in rights(os.environ.get("MIGRATION_DATABASE_URL", "")):
+    for statement in rights(variable("MIGRATION_DATABASE_URL")):
         context.execute(statement)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from settings import Settings, SettingsError
+from settings import SECRETS, Settings, SettingsError, variable
 
 NEEDED = {
     "DATABASE_URL",
@@ -94,6 +94,52 @@ def test_all_faults_are_told_together(environment):
         Settings.from_env(environment | wrong)
 
     assert str(refusal.value).count(";") == len(FAULTS)
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_secret_may_lie_in_a_file(tmp_path, name):
+    file = tmp_path / "secret"
+    file.write_text(f"{CANARY}\n")
+
+    assert variable(name, {f"{name}_FILE": str(file)}) == CANARY
+    assert variable(name, {name: "before the file", f"{name}_FILE": str(file)}) == "before the file"
+
+
+def test_settings_are_made_of_secrets_in_files(environment, tmp_path):
+    known = SECRETS & environment.keys()
+    for name in known:
+        (tmp_path / name).write_text(environment[name])
+    files = {f"{name}_FILE": str(tmp_path / name) for name in known}
+    rest = {name: value for name, value in environment.items() if name not in known}
+
+    assert Settings.from_env(rest | files) == Settings.from_env(environment)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"], ids=["missing", "not text"])
+def test_a_file_without_a_secret_is_named_but_not_where_it_is(environment, tmp_path, content):
+    file = tmp_path / CANARY
+    if content:
+        file.write_bytes(content)
+    wrong = {"SECRET_KEY": "", "SECRET_KEY_FILE": str(file)}
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env(environment | wrong)
+
+    assert str(refusal.value) == "Settings: SECRET_KEY_FILE names no file that can be read"
+
+
+def test_an_empty_file_holds_no_secret(environment, tmp_path):
+    (tmp_path / "empty").write_text("\n")
+    wrong = {"INDEX_KEY": "", "INDEX_KEY_FILE": str(tmp_path / "empty")}
+
+    with pytest.raises(SettingsError, match=r"^Settings: INDEX_KEY is missing$"):
+        Settings.from_env(environment | wrong)
+
+
+def test_what_is_no_secret_is_not_looked_for_in_files(tmp_path):
+    (tmp_path / "level").write_text("DEBUG")
+
+    assert variable("LOG_LEVEL", {"LOG_LEVEL_FILE": str(tmp_path / "level")}) == ""
 
 
 def test_settings_that_are_printed_show_no_secret(environment):

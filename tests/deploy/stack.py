@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from api.server import answers
+from api.alive import answers
 from dev import credentials, nginx
 from dev.config import Config
 from models import Audience, Citizen, Database

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import httpx
 import pytest
 
-from api.server import options
+from api.server import options, refuse
 from models import Citizen
 from tests import factories
 from tests.deploy.conftest import needs_nginx
@@ -83,10 +84,31 @@ def test_a_restart_leaves_no_request_in_the_log_of_nginx(stack):
 
 
 @needs_nginx
+def test_the_health_check_of_the_image_tells_who_serves(stack):
+    check = [sys.executable, "-m", "api.alive"]
+    codes = [
+        subprocess.run(
+            check, check=False, cwd=ROOT, env=os.environ | {"LISTEN": f"unix:{socket}"}
+        ).returncode
+        for socket in (stack.socket("a"), stack.directory / "nobody.sock")
+    ]
+
+    assert codes == [0, 1]
+
+
+@needs_nginx
 def test_what_the_server_says_of_itself_is_json_too(stack):
     lines = wait_for("its log", lambda: stack.log("a").read_text().splitlines())
 
     assert all(line.startswith("{") and line.endswith("}") for line in lines)
+
+
+def test_a_socket_that_refuses_lets_the_same_accounts_in_as_one_that_serves(tmp_path):
+    socket = tmp_path / "a.sock"
+
+    refuse(socket)
+
+    assert stat.S_IMODE(socket.stat().st_mode) == options({"LISTEN": "unix:/x"})["uds_permissions"]
 
 
 @pytest.mark.parametrize("listen", ["8000", "localhost", "localhost:http", ":80"])
