@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from simulators.fcm.service_account import write_service_account
+
 ROOT = Path(__file__).parent.parent
 # The databases of tests are not durable, so that they are fast.
 SURROUNDINGS = {"PYTHONUNBUFFERED": "1", "ALLOW_UNSAFE_DATABASE": "1"}
@@ -52,6 +54,19 @@ def healthy(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"{url}/healthz", trust_env=False).is_success
     return False
+
+
+@contextlib.contextmanager
+def an_fcm(directory: Path) -> Iterator[dict[str, str]]:
+    """The FCM simulator as its own process; yields the settings of programs that push to it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    account = directory / "firebase.json"
+    write_service_account(account, f"{url}/token")
+    arguments = ("--port", str(port), "--service-account", str(account))
+    with running("simulators.fcm", *arguments, log=directory / "fcm.log"):
+        wait_for("the FCM simulator", lambda: healthy(url))
+        yield {"FCM_URL": url, "FIREBASE_CREDENTIALS_FILE": str(account)}
 
 
 def wait_for(what: str, look: Callable[[], Any], *, seconds: float = 30) -> Any:

@@ -3,20 +3,13 @@
 
 import contextlib
 import datetime as dt
-import itertools
-import json
 import tempfile
 import threading
 import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import quantiles
 
 import psycopg
 import pytest
-import urllib3
 
 from api.cli import rows
 from dev import postgres as embedded
@@ -27,6 +20,7 @@ from tests import factories, revisions
 from tests.conftest import migrate
 from tests.deploy.conftest import needs_nginx
 from tests.deploy.stack import INSTANCES, a_stack
+from tests.load import Ask, Load, a_new_report, figures
 
 pytestmark = [needs_nginx, pytest.mark.slow]
 
@@ -48,65 +42,19 @@ CHECKSUM = """
 """
 
 
-@dataclass(frozen=True)
-class Answer:
-    """How a request ended, and how long after its time that was."""
+def asking(stack, citizens):
+    """Six new reports in ten requests; the rest changes what other tables hold."""
 
-    kind: str
-    status: int
-    waited: float
-
-
-class Load:
-    """So many writes a second, each at its own time however long the others take."""
-
-    def __init__(self, stack, citizens):
-        self.stack, self.citizens = stack, citizens
-        self.answers: list[Answer] = []
-        self.pool = urllib3.PoolManager(maxsize=200, retries=False, timeout=30)
-        self.thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.thread.join()
-        self.pool.clear()
-
-    def _run(self):
-        began = time.monotonic()
-        with ThreadPoolExecutor(200) as senders:
-            for number in range(A_SECOND * SECONDS):
-                due = began + number / A_SECOND
-                time.sleep(max(0, due - time.monotonic()))
-                senders.submit(self._send, number, due)
-
-    def _send(self, number, due):
-        kind, method, path, body, key = self._request(number)
-        headers = {
-            "Authorization": self.stack.bearer(self.citizens[number]),
-            "Content-Type": "application/json",
-            **key,
-        }
-        try:
-            answer = self.pool.request(
-                method, self.stack.url + path, body=json.dumps(body), headers=headers
-            )
-            status = answer.status
-        except urllib3.exceptions.HTTPError:
-            status = 0
-        self.answers.append(Answer(kind, status, time.monotonic() - due))
-
-    def _request(self, number):
-        """Six reports in ten; the rest changes what other tables hold."""
+    def ask(number):
+        mine = stack.bearer(citizens[number])
         if number % 10 < 6:
             draft = {"category": "giao-thong", "description": f"Ổ gà {number}.", **factories.CITY}
-            key = {"Idempotency-Key": uuid.uuid4().hex}
-            return "report", "POST", "/api/v1/reports", draft, key
+            return a_new_report(stack.url, mine, **draft)
         if number % 10 < 9:
-            return "me", "PATCH", "/api/v1/me", {"locale": "en"}, {}
-        return "inbox", "POST", "/api/v1/me/inbox/read-all", {}, {}
+            return Ask("me", "PATCH", f"{stack.url}/api/v1/me", mine, {"locale": "en"})
+        return Ask("inbox", "POST", f"{stack.url}/api/v1/me/inbox/read-all", mine, {})
+
+    return ask
 
 
 @pytest.fixture(scope="module")
@@ -162,21 +110,6 @@ def timed(variables, *command, ini):
     return code, output, time.monotonic() - began
 
 
-def figures(answers):
-    """What is printed, by the kind of request."""
-    for kind, some in itertools.groupby(sorted(answers, key=kind_of), kind_of):
-        waits = sorted(answer.waited for answer in some)
-        parts = quantiles(waits, n=100)
-        yield (
-            f"{kind:>7}: {len(waits)} requests, ms: median {parts[49] * 1000:.0f},"
-            f" 99 % {parts[98] * 1000:.0f}, longest {waits[-1] * 1000:.0f}"
-        )
-
-
-def kind_of(answer):
-    return answer.kind
-
-
 def test_nobody_notices_an_upgrade(large, stack, owner, tmp_path):
     ini = revisions.write(tmp_path, *UP, down=DOWN)
     variables = revisions.environment(large, embedded.DATABASE)
@@ -192,12 +125,13 @@ def test_nobody_notices_an_upgrade(large, stack, owner, tmp_path):
     old = CHECKSUM.format(columns, f"WHERE created_at < '{today}'")
     before = owner.execute(old).fetchall()
 
-    with Load(stack, [citizen for (citizen,) in people]) as load:
+    ask = asking(stack, [citizen for (citizen,) in people])
+    with Load(ask, a_second=A_SECOND, seconds=SECONDS) as load:
         time.sleep(5)
         with a_long_read(large):
             time.sleep(0.5)
             code, output, took = timed(variables, "upgrade", "head", ini=ini)
-        in_time = load.thread.is_alive()
+        in_time = load.goes_on
 
     print(f"upgrade: {took:.1f} s\n{output}", *figures(load.answers), sep="\n")
     assert code == 0, output

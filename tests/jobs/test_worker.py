@@ -12,27 +12,20 @@ from dev import postgres
 from models import Database, Delivery
 from services import notifications, reference
 from services.notifications import Registration
-from simulators.fcm.service_account import write_service_account
 from tests import factories
 from tests.conftest import migrate
-from tests.processes import free_port, healthy, running, wait_for
+from tests.processes import an_fcm, running, wait_for
 
 TOKEN = "a-token-of-the-phone"
 
 
 @pytest.fixture
 def fcm(tmp_path):
-    """The FCM simulator as its own process; yields its address."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    write_service_account(tmp_path / "firebase.json", f"{url}/token")
-    arguments = ("--port", str(port), "--service-account", str(tmp_path / "firebase.json"))
-    with running("simulators.fcm", *arguments, log=tmp_path / "fcm.log"):
-        wait_for("the FCM simulator", lambda: healthy(url))
-        yield url
+    with an_fcm(tmp_path) as variables:
+        yield variables
 
 
-def environment(settings, database_url, fcm, tmp_path):
+def environment(settings, database_url, fcm):
     return {
         "DATABASE_URL": database_url,
         "PUBLIC_URL": settings.public_url,
@@ -46,8 +39,7 @@ def environment(settings, database_url, fcm, tmp_path):
         "OIDC_ADMIN_CLIENT_SECRET": "x",
         "OIDC_REDIRECT_URIS": "x:/y",
         "STORAGE_URL": settings.storage_url,
-        "FCM_URL": fcm,
-        "FIREBASE_CREDENTIALS_FILE": str(tmp_path / "firebase.json"),
+        **fcm,
     }
 
 
@@ -70,7 +62,7 @@ def has_started(log):
 
 
 def received(fcm):
-    return httpx.get(f"{fcm}/demo/phones/{TOKEN}").json()
+    return httpx.get(f"{fcm['FCM_URL']}/demo/phones/{TOKEN}").json()
 
 
 def statuses(database):
@@ -82,17 +74,19 @@ def test_a_worker_killed_before_it_could_send_does_not_lose_the_push(
     committed, settings, fcm, tmp_path
 ):
     url = committed.sessions.kw["bind"].url.render_as_string(hide_password=False)
-    env = environment(settings, url.replace("+psycopg", ""), fcm, tmp_path)
+    env = environment(settings, url.replace("+psycopg", ""), fcm)
     tell_somebody(committed)
     # FCM takes the connection and says nothing, so the worker holds the job and has sent nothing.
-    httpx.post(f"{fcm}/demo/faults", json={"pattern": TOKEN, "status": "hang", "seconds": 60})
+    httpx.post(
+        f"{fcm['FCM_URL']}/demo/faults", json={"pattern": TOKEN, "status": "hang", "seconds": 60}
+    )
     with running("jobs.worker", "normal", log=tmp_path / "first.log", **env) as worker:
         wait_for("the attempt", lambda: attempts(committed) == [1])
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     assert received(fcm) == []
 
-    httpx.delete(f"{fcm}/demo/faults")
+    httpx.delete(f"{fcm['FCM_URL']}/demo/faults")
     with running("jobs.worker", "normal", "upkeep", log=tmp_path / "second.log", **env):
         wait_for("the push", lambda: received(fcm), seconds=60)
         wait_for("the end of the job", lambda: "doing" not in statuses(committed))
@@ -112,7 +106,7 @@ def test_a_worker_comes_back_after_its_database_did(settings, fcm, tmp_path):
         database = Database.at(cluster.url("app"))
         with database.transaction() as session:
             reference.load(session, rows)
-        env = environment(settings, cluster.url("app"), fcm, tmp_path)
+        env = environment(settings, cluster.url("app"), fcm)
         with running("jobs.worker", "normal", log=tmp_path / "worker.log", **env) as worker:
             wait_for("the worker", lambda: has_started(tmp_path / "worker.log"))
             cluster.stop()
@@ -126,7 +120,7 @@ def test_a_worker_comes_back_after_its_database_did(settings, fcm, tmp_path):
 
 def test_a_worker_stops_when_asked_and_leaves_nothing_running(committed, settings, fcm, tmp_path):
     url = committed.sessions.kw["bind"].url.render_as_string(hide_password=False)
-    env = environment(settings, url.replace("+psycopg", ""), fcm, tmp_path)
+    env = environment(settings, url.replace("+psycopg", ""), fcm)
     with running("jobs.worker", "normal", log=tmp_path / "log", **env) as worker:
         wait_for("the worker", lambda: has_started(tmp_path / "log"))
 
