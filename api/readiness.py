@@ -76,8 +76,9 @@ class Readiness:
         found = self._asked()
         if isinstance(found, str):
             return Report((*reasons, found))
-        if found.revision != self._schema_head:
-            reasons.append("schema_differs")
+        # One that is ahead is a migration before an upgrade, and made to be fit for us too.
+        if found.revision < self._schema_head:
+            reasons.append("schema_behind")
         if found.faults and not self._allow_unsafe:
             reasons.append("database_unsafe")
         if self._workers_are_silent(found):
@@ -108,6 +109,6 @@ class Readiness:
             with self._db.reading() as session:
                 return health.check(session, at=self._now())
         except ProgrammingError:  # A table is missing, or may not be read.
-            return "schema_differs"
+            return "schema_behind"
         except SQLAlchemyError:
             return "database_unreachable"

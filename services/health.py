@@ -49,7 +49,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`silent_s` is the age of the newest worker's heartbeat in seconds; None without workers."""
+    """`silent_s` is the age of the newest worker's heartbeat in seconds; None without workers.
+
+    `revision` is the schema's number, of four digits, so that an older one sorts before a newer.
+    """
 
     revision: str
     workers: int
@@ -63,7 +66,7 @@ def check(session: Session, *, at: dt.datetime) -> Health:
     row = session.execute(_FACTS, {"alive_s": ALIVE_WITHIN_S}).one()
     silent_s = None if row.silent_s is None else float(row.silent_s)
     faults = durability.faults(dict(session.execute(_UNSAFE).mappings().one()))
-    return Health(str(row.revision), row.workers, silent_s, queues(session, at=at), faults)
+    return Health(row.revision or "", row.workers, silent_s, queues(session, at=at), faults)
 
 
 def queues(session: Session, *, at: dt.datetime) -> dict[str, Queue]:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from api.app import create_app, schema_head
 from api.current import EXTENSION
 from api.readiness import KEPT_S, WORKERS_AWAY_S, Readiness
+from models import Database
 from services.storage import LocalStorage
 
 DEFERRED = text(
@@ -98,11 +99,24 @@ def test_a_database_that_says_nothing_is_not_waited_for(settings):
     assert first.json["reasons"] == second.json["reasons"] == ["database_silent"]
 
 
-@pytest.mark.parametrize("revision", ["0001", "9999"])
-def test_with_another_schema_it_is_not_ready(ask, revision):
-    answer = ask(schema_head=revision)()
+def test_with_an_older_schema_it_is_not_ready(ask):
+    answer = ask(schema_head="9999")()
 
-    assert (answer.status_code, answer.json["reasons"]) == (503, ["schema_differs"])
+    assert (answer.status_code, answer.json["reasons"]) == (503, ["schema_behind"])
+
+
+def test_with_a_database_that_was_never_migrated_it_is_not_ready(ask, postgres):
+    postgres.create_database("ctn_never_migrated")
+    empty = Database.at(postgres.url("app", "ctn_never_migrated"))
+
+    answer = ask(db=empty)()
+
+    empty.close()
+    assert answer.json["reasons"] == ["schema_behind"]
+
+
+def test_with_the_schema_of_the_next_release_it_stays_ready(ask):
+    assert ask(schema_head="0001")().status_code == 200
 
 
 def test_with_an_unsafe_database_it_is_not_ready(ask):
