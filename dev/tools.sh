@@ -12,6 +12,7 @@ need chromium chromium
 need nginx nginx
 need exiftool libimage-exiftool-perl
 need bwrap bubblewrap
+need strace strace
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
