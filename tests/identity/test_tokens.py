@@ -256,3 +256,13 @@ def test_the_published_keys_check_our_tokens_and_hold_no_secret(client, forger):
     key = jwt.PyJWKSet.from_dict(published)[forger.header["kid"]]
     assert jwt.decode(forger.good, key, algorithms=["ES256"], audience="citizen")
     assert not {"d", "p", "q", "k"} & set(published["keys"][0])
+
+
+def test_a_token_that_was_good_ends_all_the_same(client, forger):
+    short = {"Authorization": f"Bearer {forger.ours(exp=int(time.time()) + 2)}"}
+
+    before = client.get("/api/v1/me", headers=short)
+    time.sleep(2.1)
+    after = client.get("/api/v1/me", headers=short)
+
+    assert (before.status_code, after.status_code) == (200, 401)
