@@ -8,25 +8,26 @@ parameters, so that the plan is kept as well.
 
 import functools
 import uuid
-from collections import defaultdict
 from collections.abc import Sequence
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
+    JSON,
     ColumnElement,
     Connection,
+    Dialect,
     Row,
     Select,
     String,
-    Uuid,
-    any_,
+    TypeDecorator,
     bindparam,
+    func,
     literal_column,
     select,
     type_coerce,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from models import Category, Department, Place, Report, Upload, UploadState
 from services.feedback.reports import ReportNotFound
@@ -58,6 +59,50 @@ _PUBLIC: Select[*tuple[Any, ...]] = (
     .join(Report.place)
     .where(Report.visibility == literal_column("'public'"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """What a list shows of a photo."""
+
+    id: uuid.UUID
+    state: UploadState
+    width: int | None
+    height: int | None
+    shows_result: bool
+
+
+class _Photos(TypeDecorator[list[Photo]]):
+    """The photos of one report, gathered by PostgreSQL, since a statement costs more than a row."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> list[Photo]:
+        del dialect
+        return [
+            Photo(uuid.UUID(photo_id), UploadState(state), *rest)
+            for photo_id, state, *rest in value or ()
+        ]
+
+
+_PHOTOS = (
+    select(
+        func.json_agg(
+            aggregate_order_by(
+                func.json_build_array(
+                    Upload.id, Upload.state, Upload.width, Upload.height, Upload.shows_result
+                ),
+                Upload.shows_result,
+                Upload.position,
+                Upload.id,
+            )
+        )
+    )
+    .where(Upload.report_id == Report.id, Upload.state != UploadState.REJECTED)
+    .correlate(Report)
+    .scalar_subquery()
+)
 _MINE: Select[*tuple[Any, ...]] = (
     select(
         Report.id,
@@ -81,25 +126,11 @@ _MINE: Select[*tuple[Any, ...]] = (
         Report.department_code,
         Department.name.label("department_name"),
         Report.rating,
+        type_coerce(_PHOTOS, _Photos).label("photos"),
     )
     .join(Report.place)
     .outerjoin(Report.department)
     .where(Report.reporter_id == bindparam("reporter"))
-)
-_PHOTOS: Select[*tuple[Any, ...]] = (
-    select(
-        Upload.id,
-        Upload.report_id,
-        Upload.state,
-        Upload.width,
-        Upload.height,
-        Upload.shows_result,
-    )
-    .where(
-        Upload.report_id == any_(bindparam("reports", type_=ARRAY(Uuid))),
-        Upload.state != UploadState.REJECTED,
-    )
-    .order_by(Upload.shows_result, Upload.position, Upload.id)
 )
 
 
@@ -127,15 +158,11 @@ def public_report(connection: Connection, code: str) -> Row[*tuple[Any, ...]]:
 
 def mine(
     connection: Connection, actor: Actor, *, before: uuid.UUID | None = None, limit: int
-) -> list[SimpleNamespace]:
+) -> Sequence[Row[*tuple[Any, ...]]]:
     """The citizen's own reports with their photos, newest first, those older than `before`."""
     given = {"before": before} if before else {}
     query = _page(_MINE, tuple(given), limit)
-    rows = connection.execute(query, {"reporter": actor.id, **given}).all()
-    photos = defaultdict(list)
-    for photo in connection.execute(_PHOTOS, {"reports": [row.id for row in rows]}):
-        photos[photo.report_id].append(photo)
-    return [SimpleNamespace(**row._asdict(), photos=photos[row.id]) for row in rows]
+    return connection.execute(query, {"reporter": actor.id, **given}).all()
 
 
 @functools.cache

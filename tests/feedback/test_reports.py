@@ -225,10 +225,9 @@ def test_a_list_takes_the_same_statements_however_long(
             factories.a_report(session, citizen)
         with statements() as seen:
             client.get("/api/v1/reports", headers=headers)
-        counts.append(len([one for one in seen if one.startswith("SELECT reports")]))
+        counts.append(len([one for one in seen if "FROM reports" in one or "FROM uploads" in one]))
 
     assert counts == [1, 1]
-    assert len([one for one in seen if "FROM uploads" in one]) == 1
 
 
 def test_one_report_has_a_strong_etag_of_its_version(client, session, citizen, headers):
