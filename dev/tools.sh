@@ -13,6 +13,8 @@ need nginx nginx
 need exiftool libimage-exiftool-perl
 need bwrap bubblewrap
 need strace strace
+need curl curl
+need openssl openssl
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

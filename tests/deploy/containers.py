@@ -254,6 +254,14 @@ class Machine:
         own = {"LD_LIBRARY_PATH": "/usr/local/lib"} if self.image.python.exists() else {}
         return {**image_environment(), **own, **given}
 
+    def _within_reach(self, source: str) -> Path:
+        """A copy of a file of the project, which may lie in somebody's home directory."""
+        copy = self.directory / "files" / Path(source).name
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / source, copy)
+        copy.chmod(0o644)
+        return copy
+
     def _root(self, name: str) -> list[str]:
         service = self.content["services"][name]
         parts = ["--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
@@ -266,7 +274,7 @@ class Machine:
         for mount in service.get("volumes", []):
             source, target, *_ = mount.split(":")
             if source.startswith("./"):
-                parts += ["--ro-bind", str(ROOT / source), target]
+                parts += ["--ro-bind", str(self._within_reach(source)), target]
             else:
                 parts += ["--bind", str(self.volume(source)), target]
         for secret in service.get("secrets", []):
