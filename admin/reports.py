@@ -171,7 +171,10 @@ def _page(
         changed_meanwhile=isinstance(error, Stale),
         done=page.told(),
     )
-    return make_response(html, _status(error))
+    response = make_response(html, _status(error))
+    if error is not None and error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def _status(error: DomainError | None) -> HTTPStatus:

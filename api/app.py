@@ -76,7 +76,8 @@ def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.dat
         issuer=settings.public_url,
     )
     db = db or Database.at(settings.database_url, **POOL)
-    storage = open_storage(settings.storage_url)
+    # One call at a time in each process, so that a slow store holds one thread.
+    storage = open_storage(settings.storage_url, at_once=1)
     readiness = Readiness(
         db,
         storage,

@@ -18,6 +18,7 @@ REFERENCE = Path(__file__).parent.parent / "reference"
 def init_app(app: Flask) -> None:
     app.cli.add_command(load_reference)
     app.cli.add_command(create_admin)
+    app.cli.add_command(make_bucket)
 
 
 @click.command("load-reference")
@@ -45,6 +46,17 @@ def create_admin(name: str, citizen_number: str) -> None:
     except DomainError as error:
         raise click.ClickException(str(error)) from error
     click.echo("Invited. They enter the staff view by signing in at level 2.")
+
+
+@click.command("make-bucket")
+@with_appcontext
+def make_bucket() -> None:
+    """Make the bucket of STORAGE_URL, private, unless it is there; repeatable."""
+    try:
+        current.storage.prepare()
+    except DomainError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("The place for photos is there.")
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:

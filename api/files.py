@@ -56,19 +56,21 @@ def send(signed: str) -> Response:
 
     Raises:
         LinkInvalid
+        StorageUnavailable
     """
     key = _opened(signed)
     response = Response(mimetype="image/jpeg")
+    response.headers["Content-Disposition"] = "inline; filename=photo.jpg"
     if prefix := current.settings.accel_redirect:
-        response.headers["X-Accel-Redirect"] = prefix + key
-    else:
-        try:
-            response.set_data(current.storage.get(key))
-        except FileNotFoundError as error:
-            raise LinkInvalid from error
+        # How long it may be kept is said by nginx, which alone knows whether it finds the photo.
+        response.headers["X-Accel-Redirect"] = prefix + current.storage.behind_nginx(key)
+        return response
+    try:
+        response.set_data(current.storage.get(key))
+    except FileNotFoundError as error:
+        raise LinkInvalid from error
     response.headers["Cache-Control"] = "private, max-age=1800, immutable"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response.headers["Content-Disposition"] = "inline; filename=photo.jpg"
     return response
 
 

@@ -26,7 +26,13 @@ def socket_path(prefix: Path) -> Path:
 
 
 def prepare(
-    prefix: Path, *, listen: str, sockets: Sequence[Path], files: Path, connections: int = 1000
+    prefix: Path,
+    *,
+    listen: str,
+    sockets: Sequence[Path],
+    files: Path,
+    store: str = "",
+    connections: int = 1000,
 ) -> None:
     """Write nginx.conf into the prefix and clear away what an earlier run left.
 
@@ -35,6 +41,8 @@ def prepare(
     """
     if UNUSABLE & set("".join(map(str, [*sockets, files]))):
         raise Problem(f"nginx cannot use DATA_DIR because of a sign in its path: {files.parent}")
+    if UNUSABLE & set(store):
+        raise Problem("nginx cannot use AWS_ENDPOINT_URL_S3 because of a sign in it.")
     prefix.mkdir(parents=True, exist_ok=True)
     prefix.chmod(0o700)
     for socket in sockets:
@@ -44,12 +52,24 @@ def prepare(
     (prefix / "access.log").unlink(missing_ok=True)
     upstreams = [f"unix:{socket}" for socket in sockets]
     (prefix / "nginx.conf").write_text(
-        render(listen=listen, upstreams=upstreams, files=files, connections=connections)
+        render(
+            listen=listen, upstreams=upstreams, files=files, store=store, connections=connections
+        )
     )
 
 
-def render(*, listen: str, upstreams: Sequence[str], files: Path, connections: int = 1000) -> str:
-    """Fill in the template; names in small letters are nginx's own variables and stay."""
+def render(
+    *,
+    listen: str,
+    upstreams: Sequence[str],
+    files: Path,
+    store: str = "",
+    connections: int = 1000,
+) -> str:
+    """Fill in the template; names in small letters are nginx's own variables and stay.
+
+    `store` is the address of an S3 store, by number: no name server is asked for it here.
+    """
     return Template(TEMPLATE.read_text()).safe_substitute(
         LISTEN=listen,
         UPSTREAMS=" ".join(f"server {upstream} max_fails=0;" for upstream in upstreams),
@@ -57,6 +77,7 @@ def render(*, listen: str, upstreams: Sequence[str], files: Path, connections: i
         PUBLIC_SCHEME="http",
         REAL_IP="",
         FILES_DIR=files,
+        S3_LOCATION=f"set $s3 {store};" if store else "",
         ACCESS_LOG="access.log",
         # As root nginx would hand over to nobody, who cannot enter a data directory of mode 700.
         USER_DIRECTIVE="user root;" if os.geteuid() == 0 else "",

@@ -122,7 +122,8 @@ class System:
         if config.nginx:
             files = config.data_dir / "files"
             listen = f"127.0.0.1:{config.port}"
-            nginx.prepare(prefix, listen=listen, sockets=[socket], files=files)
+            store = config.given.get("AWS_ENDPOINT_URL_S3", "")
+            nginx.prepare(prefix, listen=listen, sockets=[socket], files=files, store=store)
         if socket.parent != prefix:
             self.stack.callback(shutil.rmtree, socket.parent, ignore_errors=True)
         secrets = credentials.provide(

@@ -26,8 +26,9 @@ SHORT_WAITS = 10
 # So often a job of a dead worker is taken over without waiting.
 AT_ONCE = 3
 KEPT_HOURS = 24
-# A push that could not be handed over for so long is told by the inbox alone.
-PUSH_GIVEN_UP_AFTER = dt.timedelta(hours=48)
+# A push that could not be handed over for so long is told by the inbox alone; a store of photos
+# that is away for so long needs a person.
+GIVEN_UP_AFTER = dt.timedelta(hours=48)
 AGAIN = frozenset({Outcome.QUOTA, Outcome.UNAVAILABLE, Outcome.AUTH})
 FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 900.0
@@ -64,7 +65,7 @@ class WorkerDied(Exception):
     """The process that ran a job is gone."""
 
 
-PATIENT = Backoff(PUSH_GIVEN_UP_AFTER)
+PATIENT = Backoff(GIVEN_UP_AFTER)
 
 
 def push(context: Context, message_id: uuid.UUID) -> None:
@@ -107,9 +108,11 @@ def tidy_up(context: Context) -> None:
     """Delete what nobody needs any more."""
     at = context.now()
     with context.db.transaction() as session:
-        uploads.sweep_orphans(session, storage=context.storage, at=at)
         limits.forget_old(session, at=at)
         idempotency.forget_old(session, at=at)
+    # Last and by itself, since a store of photos may be away.
+    with context.db.transaction() as session:
+        uploads.sweep_orphans(session, storage=context.storage, at=at)
 
 
 def sweep_files(context: Context) -> None:
@@ -122,7 +125,7 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     """The queue's application with every task under the name that services defer it by."""
     app = procrastinate.App(connector=connector)
     task(app, notifications.PUSH_TASK, push, context, PATIENT)
-    task(app, uploads.TASK, derive_photo, context, Backoff(dt.timedelta(hours=1)))
+    task(app, uploads.TASK, derive_photo, context, PATIENT)
 
     @app.periodic(cron="* * * * * */10")  # Seconds come last: every ten of them.
     @app.task(name="rescue", queue="upkeep", queueing_lock="rescue", pass_context=True)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from models import Report, Upload, UploadState
+from models.base import new_id
 from services import jobs, limits, permissions, photos
 from services.errors import DomainError, Invalid, NotFound
 from services.permissions import Action, Actor, ActorKind
@@ -53,13 +54,18 @@ def receive(
 ) -> Upload:
     """Take a photo in: checked now, cleaned by a job in a moment.
 
-    The file is written before the row is committed, so there is never a row without its file.
+    The file is written before the row, so there is never a row without its file; and before the
+    session's first statement, so that a slow store holds no connection of the database.
 
     Raises:
         PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated: nothing is kept.
+        StorageUnavailable
     """
     photos.check(content)
+    upload_id = new_id()
+    storage.put(key(upload_id, "original"), content)
     upload = Upload(
+        id=upload_id,
         owner_id=actor.id if actor.kind is ActorKind.CITIZEN else None,
         staff_id=actor.id if actor.kind is ActorKind.STAFF else None,
         state=UploadState.PROCESSING,
@@ -69,7 +75,6 @@ def receive(
     )
     session.add(upload)
     session.flush()
-    storage.put(key(upload.id, "original"), content)
     jobs.defer(session, TASK, queue="media", subject_id=upload.id)
     return upload
 
@@ -78,11 +83,16 @@ def derive(upload_id: uuid.UUID, *, storage: Storage) -> Derived:
     """Draw the sizes that are kept; half a second of work, so without any transaction.
 
     Safe to repeat: a run after the original went finds nothing, and `finish` then knows better.
+
+    Raises:
+        StorageUnavailable: that says nothing of the photo; try again.
     """
     try:
-        sizes = photos.derive(storage.get(key(upload_id, "original")))
+        original = storage.get(key(upload_id, "original"))
     except FileNotFoundError:
         return Derived(reason="photo_lost")
+    try:
+        sizes = photos.derive(original)
     except DomainError as error:
         return Derived(reason=error.code)
     storage.put(key(upload_id, "full"), sizes.full)

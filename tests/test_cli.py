@@ -1,10 +1,14 @@
 """The commands of an installation."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import delete, func, select, update
 
+from api.app import create_app
 from api.current import EXTENSION
 from models import AuditEvent, Category, LegacyPair, Place, Role, RoleGrant, Staff
+from tests import stores
 
 NUMBER = "019099000001"
 
@@ -79,3 +83,31 @@ def test_loading_the_reference_data_corrects_and_completes(run, session):
 
     assert session.scalar(select(Place.full_name).where(Place.code == "19")) == "Tỉnh Thái Nguyên"
     assert session.scalar(select(Category.code).where(Category.code == "giao-thong"))
+
+
+def test_a_bucket_is_made_once(settings, monkeypatch):
+    with stores.moto() as url:
+        for name, value in stores.variables(url).items():
+            monkeypatch.setenv(name, value)
+        app = create_app(replace(settings, storage_url="s3://made-once"))
+
+        results = [app.test_cli_runner().invoke(args=["make-bucket"]) for _ in range(2)]
+
+        buckets = stores.client(url).list_buckets()["Buckets"]
+    assert [result.exit_code for result in results] == [0, 0]
+    assert [bucket["Name"] for bucket in buckets].count("made-once") == 1
+
+
+def test_a_folder_needs_no_bucket(run):
+    assert run("make-bucket").exit_code == 0
+
+
+def test_a_store_that_is_away_is_told_in_a_sentence(settings, monkeypatch):
+    for name, value in stores.variables(stores.closed()).items():
+        monkeypatch.setenv(name, value)
+    app = create_app(replace(settings, storage_url="s3://photos"))
+
+    result = app.test_cli_runner().invoke(args=["make-bucket"])
+
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("Error: Photos cannot be stored")

@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from models import AuditEvent, Report, ReportState, Upload, Visibility
 from services.feedback import TRANSITIONS
 from services.permissions import Action
-from tests import factories
+from services.storage import open_storage
+from tests import factories, stores
 
 STAND = "so-xay-dung"
 
@@ -197,6 +198,22 @@ def test_a_result_may_come_with_a_photo(desk, session, report):
     assert answer.status_code == 303
     photo = session.scalars(select(Upload)).one()
     assert (photo.report_id, photo.shows_result) == (report.id, True)
+
+
+def test_a_photo_of_the_result_waits_for_a_store_that_is_away(
+    app, desk, session, report, monkeypatch
+):
+    for name, value in stores.variables(stores.closed()).items():
+        monkeypatch.setenv(name, value)
+    object.__setattr__(app.extensions["c_thainguyen"], "storage", open_storage("s3://photos"))
+
+    answer = resolving(desk, report, factories.jpeg())
+
+    session.expire_all()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "Tạm thời không lưu" in answer.text
+    assert session.get_one(Report, report.id).state is ReportState.IN_PROGRESS
+    assert session.scalars(select(Upload)).all() == []
 
 
 def test_a_result_with_a_file_that_is_no_photo_is_refused_whole(desk, session, report):

@@ -89,7 +89,12 @@ def fail_if_ended(process: subprocess.Popen, log: Path) -> bool:
 
 @contextlib.contextmanager
 def a_stack(
-    directory: Path, database_url: str, *, connections: int = 1000, **settings: str
+    directory: Path,
+    database_url: str,
+    *,
+    connections: int = 1000,
+    store: str = "",
+    **settings: str,
 ) -> Iterator[Stack]:
     """Nginx with no instance behind it yet; `settings` are variables of the programs."""
     files = directory / "files"
@@ -123,6 +128,7 @@ def a_stack(
         listen=f"127.0.0.1:{port}",
         sockets=[stack.socket(name) for name in INSTANCES],
         files=files,
+        store=store,
         connections=connections,
     )
     command = [NGINX, "-p", f"{prefix}/", "-c", "nginx.conf", "-e", "stderr", "-g", "daemon off;"]

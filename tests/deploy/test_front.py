@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from models import Report, Visibility
+from services.storage import LocalStorage
 from tests import factories
 from tests.deploy.conftest import needs_nginx
 from tests.processes import wait_for
@@ -198,3 +199,21 @@ def test_what_is_personal_is_never_kept(stack, client):
     ]
 
     assert names == ["Một", "Hai"]
+
+
+def test_a_photo_may_be_kept_and_the_lack_of_one_may_not(stack, client):
+    storage = LocalStorage(stack.directory / "files")
+    with stack.database.sessions() as session:
+        citizen = factories.a_citizen(session)
+        upload_id = factories.an_upload(session, citizen, storage)
+    mine = {"Authorization": stack.bearer(citizen)}
+    link = client.get(f"/api/v1/uploads/{upload_id}", headers=mine).json()["urls"]["full"]
+
+    found = client.get(link)
+    storage.delete_all(str(upload_id))
+    lost = client.get(link)
+
+    assert (found.status_code, found.headers["Content-Type"]) == (200, "image/jpeg")
+    assert found.headers["Cache-Control"] == "max-age=1800, private, immutable"
+    assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
+    assert lost.headers["Cache-Control"] == "private, no-store"

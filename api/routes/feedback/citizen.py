@@ -37,6 +37,7 @@ from services.feedback.workflow import IllegalMove, NotRateable, ReopenedTooOfte
 from services.idempotency import IdempotencyKeyReused, RequestInFlight
 from services.limits import RateLimited
 from services.photos import PhotoAnimated, PhotoNotAccepted, PhotoTooLarge, PhotoTooManyPixels
+from services.storage import StorageUnavailable
 from services.uploads import UploadNotFound, UploadsUnusable
 
 blp = Blueprint("feedback", __name__, url_prefix="/api/v1", description="Reports")
@@ -72,7 +73,15 @@ def categories() -> Any:
 @takes_bodies_up_to(files.UPLOAD_BODY, or_else=files.too_large)
 @blp.arguments(UploadIn, location="multipart")
 @blp.response(201, UploadOut)
-@fails(FileMissing, PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated, RateLimited)
+@fails(
+    FileMissing,
+    PhotoTooLarge,
+    PhotoTooManyPixels,
+    PhotoNotAccepted,
+    PhotoAnimated,
+    RateLimited,
+    StorageUnavailable,
+)
 def upload(sent: dict[str, Any]) -> Any:
     """Upload a photo, to be named in a report afterwards"""
     if not hasattr(sent["file"], "stream"):
@@ -100,7 +109,7 @@ def get_upload(upload_id: uuid.UUID) -> Any:
 @blp.get("/files/<signed>")
 @public
 @blp.response(200, schema={"type": "string", "format": "binary"}, content_type="image/jpeg")
-@fails(files.LinkInvalid)
+@fails(files.LinkInvalid, StorageUnavailable)
 def get_file(signed: str) -> Response:
     """A photo, by the signed link that a report or upload names"""
     return files.send(signed)

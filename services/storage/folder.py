@@ -1,4 +1,4 @@
-"""Where bytes of photos lie: today a local folder, addressed as STORAGE_URL=file:///…"""
+"""Photos in a local folder."""
 
 import contextlib
 import datetime as dt
@@ -7,33 +7,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 # With less room than this, somebody has to look: it is some twenty photos as they come in.
 RESERVE = 256 * 1024 * 1024
-
-
-class Storage(Protocol):
-    """Keys are slash-separated names that this project made, never a user's text."""
-
-    def put(self, key: str, content: bytes) -> None:
-        """Store `content` whole or not at all."""
-
-    def get(self, key: str) -> bytes:
-        """Read it back; FileNotFoundError when it is not there."""
-
-    def delete_all(self, prefix: str) -> None:
-        """Remove every key under `prefix`; nothing there is fine."""
-
-    def delete(self, key: str) -> None:
-        """Remove one key; nothing there is fine."""
-
-    def is_nearly_full(self) -> bool:
-        """Whether little room is left for more."""
-
-    def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
-        """The first part of each key under which nothing was written since `moment`."""
 
 
 class LocalStorage:
@@ -42,7 +18,7 @@ class LocalStorage:
     def __init__(self, root: Path, *, reserve: int = RESERVE) -> None:
         self.root = root
         self.reserve = reserve
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.prepare()
 
     def put(self, key: str, content: bytes) -> None:
         target = self._path(key)
@@ -55,6 +31,9 @@ class LocalStorage:
 
     def get(self, key: str) -> bytes:
         return self._path(key).read_bytes()
+
+    def behind_nginx(self, key: str) -> str:
+        return key
 
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
@@ -72,15 +51,11 @@ class LocalStorage:
                     if folder.stat().st_mtime < moment.timestamp():
                         yield folder.name
 
+    def prepare(self) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()
         if self.root.resolve() not in path.parents:
             raise ValueError("a storage key left its folder")
         return path
-
-
-def open_storage(url: str) -> Storage:
-    parts = urlsplit(url)
-    if parts.scheme != "file":
-        raise ValueError(f"STORAGE_URL has an unknown scheme: {parts.scheme!r}")
-    return LocalStorage(Path(unquote(parts.path)))
