@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from api.current import EXTENSION
 from models import Audience, Citizen, DeviceSession, InboxMessage, Report, ReportState, Role, Staff
-from services import feedback, identity, uploads
+from services import feedback, identity, notifications, uploads
 from services.feedback import Draft
 from services.identity import DeviceFacts, PersonClaims, TokenPair
 from services.identity.people import as_actor, invite, meet, recognise_staff
+from services.notifications import Registration
 from services.permissions import LEVEL_2, Actor, ActorKind
 
 INDEX_KEY = "an index key of the tests, 32 or more"
@@ -98,6 +99,18 @@ def citizen_on_a_device(session: Session, citizen: Citizen) -> Actor:
     session.add(device)
     session.commit()
     return Actor(ActorKind.CITIZEN, citizen.id, session_id=device.id, acr=LEVEL_2)
+
+
+def a_phone(session: Session, citizen: Citizen, value: str) -> None:
+    """The citizen, signed in on a phone whose address at FCM is the token `value`."""
+    notifications.register_device(
+        session,
+        citizen_on_a_device(session, citizen),
+        secrets.token_urlsafe(24),
+        Registration(platform="android", kind="token", value=value),
+        at=NOON,
+    )
+    session.commit()
 
 
 def signed_in(

@@ -13,8 +13,6 @@ import pytest
 from sqlalchemy import select, text
 
 from models import InboxMessage, Report
-from services import notifications
-from services.notifications import Registration
 from tests import factories
 from tests.conftest import a_database
 from tests.deploy.conftest import needs_nginx
@@ -55,16 +53,9 @@ def stack(postgres, fcm):
 def people_with_phones(stack):
     """Citizens, each with a phone whose address is the citizen's id."""
     with stack.database.sessions() as session:
-        for number in range(CITIZENS):
+        for _ in range(CITIZENS):
             citizen = factories.a_citizen(session)
-            notifications.register_device(
-                session,
-                factories.citizen_on_a_device(session, citizen),
-                f"the installation of phone {number:04}",
-                Registration(platform="android", kind="token", value=str(citizen.id)),
-                at=factories.NOON,
-            )
-            session.commit()
+            factories.a_phone(session, citizen, str(citizen.id))
             yield citizen.id
 
 

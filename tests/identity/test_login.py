@@ -4,15 +4,18 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from api.app import create_app
 from api.current import EXTENSION
 from models import AuditEvent, Citizen, DeviceSession, RefreshToken, Role
 from services.identity.people import invite
+from simulators.thainguyen_id.app import create_app as create_provider
 from tests import factories
 from tests.conftest import serving
 from tests.identity.conftest import CALLBACK, Phone
@@ -57,6 +60,29 @@ def test_who_comes_back_is_the_same_person(now_client, phone):
 
     assert first["citizen"]["id"] == again["citizen"]["id"]
     assert first["access_token"] != again["access_token"]
+
+
+def test_the_provider_is_told_the_id_of_the_request(settings, database):
+    heard = set()
+
+    def listening(url):
+        provider = create_provider(url, client_secrets=factories.CLIENTS)
+
+        def app(environ, start_response):
+            heard.add(environ.get("HTTP_X_REQUEST_ID"))
+            return provider(environ, start_response)
+
+        return app
+
+    with serving(listening) as url:
+        own = replace(settings, oidc_issuer=url)
+        asked = Phone(own).login()
+        heard.clear()
+        client = create_app(own, db=database).test_client()
+        answer = client.post(LOGIN, json=asked, headers={"X-Request-Id": "one-sign-in"})
+
+    assert answer.status_code == 200
+    assert heard == {"one-sign-in"}
 
 
 def test_two_people_are_two(now_client, phone):

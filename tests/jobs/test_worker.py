@@ -10,8 +10,7 @@ from sqlalchemy import select, text
 from api.cli import rows
 from dev import postgres
 from models import Database, Delivery
-from services import notifications, reference
-from services.notifications import Registration
+from services import reference
 from tests import factories
 from tests.conftest import migrate
 from tests.processes import an_fcm, running, wait_for
@@ -47,13 +46,7 @@ def tell_somebody(database):
     """A report whose reporter has a phone; its first push is queued."""
     with database.sessions() as session:
         citizen = factories.a_citizen(session)
-        notifications.register_device(
-            session,
-            factories.citizen_on_a_device(session, citizen),
-            "an installation id of the phone",
-            Registration(platform="android", kind="token", value=TOKEN),
-            at=factories.NOON,
-        )
+        factories.a_phone(session, citizen, TOKEN)
         factories.a_report(session, citizen)
 
 
