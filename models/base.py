@@ -3,9 +3,11 @@
 import contextlib
 import datetime as dt
 import enum
+import functools
 import time
 import uuid
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -19,6 +21,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Enum,
+    Executable,
     MetaData,
     String,
     Text,
@@ -118,6 +121,23 @@ def _ping_if_idle(
             dialect.do_ping(connection)
         except psycopg.Error as error:
             raise DisconnectionError from error
+
+
+def fetch(connection: Connection, statement: Executable, parameters: dict[str, Any]) -> list[Any]:
+    """All rows of a statement, as named tuples.
+
+    They are what SQLAlchemy's rows are, but for the time that reading an attribute takes: a tenth.
+    """
+    result = connection.execute(statement, parameters)
+    return [*map(_named(tuple(result.keys())), result.all())]
+
+
+@functools.cache
+def _named(names: tuple[str, ...]) -> Callable[[Iterable[Any]], Any]:
+    # The names are known only here, so there is no class of them to be written down.
+    row: Any = namedtuple("Row", names)  # type: ignore[misc]  # noqa: PYI024
+    make: Callable[[Iterable[Any]], Any] = row._make
+    return make
 
 
 class Database:

@@ -5,7 +5,7 @@ import functools
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Citizen, Delivery, Device, DeviceSession, InboxMessage
-from models.base import new_id
+from models.base import fetch, new_id
 from notifications import templates
 from notifications.push import Address, Message, Outcome
 from services import jobs
@@ -43,8 +43,7 @@ class MessageNotFound(NotFound):
     vi = "Không có tin này trong hộp thư của bạn."
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """A message as its reader sees it, in the reader's language."""
 
     id: uuid.UUID
@@ -97,7 +96,7 @@ def inbox(
 ) -> list[Letter]:
     """The newest messages first, those older than `before`."""
     given = {"before": before} if before else {}
-    rows = connection.execute(_page(tuple(given), limit), {"citizen": actor.id, **given})
+    rows = fetch(connection, _page(tuple(given), limit), {"citizen": actor.id, **given})
     return [_letter(row, locale) for row in rows]
 
 

@@ -1,10 +1,10 @@
 """Habits of every schema: unknown fields are refused, and types are meant literally."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property, partial
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, cast
 
 from marshmallow import RAISE, Schema, fields, missing, validate
 from marshmallow.utils import get_value
@@ -34,23 +34,28 @@ class Output(Schema):
         return [self._one(each) for each in obj] if many else self._one(obj)
 
     def _one(self, obj: Any) -> dict[str, Any]:
-        plan = self._plan
-        take = plan.take_items if isinstance(obj, dict) else plan.take_attributes
-        shown = dict.fromkeys(plan.order)
+        steps = self._of_items if isinstance(obj, dict) else self._of_attributes
         try:
-            shown.update(zip(plan.names, take(obj), strict=True))
+            return {name: take(obj) for name, take in steps}
         except (AttributeError, KeyError):
-            plan.take_one_by_one(obj, shown)
-        for name, render in plan.rendered:
-            if shown.get(name) is not None:
-                shown[name] = render(shown[name])
-        for name, compute in plan.computed:
-            shown[name] = compute(obj)
-        return shown
+            return self._what_there_is(obj)
+
+    def _what_there_is(self, obj: Any) -> dict[str, Any]:
+        """The slow way, for an object that lacks something: what has no default is left out."""
+        found = ((name, _or_default(obj, field)) for name, field in self._shown)
+        return {name: value for name, value in found if value is not missing}
 
     @cached_property
-    def _plan(self) -> "_Plan":
-        return _Plan(self.dump_fields)
+    def _shown(self) -> list[tuple[str, fields.Field[Any]]]:
+        return [(field.data_key or name, field) for name, field in self.dump_fields.items()]
+
+    @cached_property
+    def _of_attributes(self) -> list[tuple[str, _Render]]:
+        return [(name, _taking(field, attrgetter)) for name, field in self._shown]
+
+    @cached_property
+    def _of_items(self) -> list[tuple[str, _Render]]:
+        return [(name, _taking(field, itemgetter)) for name, field in self._shown]
 
 
 class Moment(fields.AwareDateTime):
@@ -61,48 +66,31 @@ class Moment(fields.AwareDateTime):
 _PLAIN = (fields.String, fields.UUID, fields.Boolean, fields.Integer, fields.Float, fields.Enum)
 
 
-class _Plan:
-    """How one schema renders, asked of its fields once.
-
-    The values of `names` are taken from an object in one call; `rendered` says what becomes of
-    some of them, and `computed` what is made of the whole object.
-    """
-
-    def __init__(self, shown: Mapping[str, fields.Field[Any]]) -> None:
-        told = {field.data_key or name: (name, field) for name, field in shown.items()}
-        self.order = list(told)
-        # The mark of marshmallow's fields that are computed instead of taken.
-        taken = {
-            name: (field.attribute or attribute, field)
-            for name, (attribute, field) in told.items()
-            if field._CHECK_ATTRIBUTE  # noqa: SLF001
-        }
-        self.names = list(taken)
-        self.rendered = [
-            (name, render) for name, (_, field) in taken.items() if (render := _rendering(field))
-        ]
-        self.computed = [
-            (name, _computation(field)) for name, (_, field) in told.items() if name not in taken
-        ]
-        self._taken = taken
-        sources = [source for source, _ in taken.values()]
-        self.take_attributes = _all_of(attrgetter, sources)
-        self.take_items = _all_of(itemgetter, sources)
-
-    def take_one_by_one(self, obj: Any, shown: dict[str, Any]) -> None:
-        """The slow way, for an object that lacks something: what has no default is left out."""
-        for name, (source, field) in self._taken.items():
-            shown[name] = get_value(obj, source, field.dump_default)
-            if shown[name] is missing:
-                del shown[name]
+def _source(field: fields.Field[Any]) -> str:
+    return field.attribute or cast("str", field.name)
 
 
-def _all_of(getter: Callable[..., _Render], sources: list[str]) -> _Render:
-    """A function that takes all `sources` as a tuple, also where there is one or none."""
-    if len(sources) > 1:
-        return getter(*sources)
-    singles = [getter(source) for source in sources]
-    return lambda obj: tuple(single(obj) for single in singles)
+def _taking(field: fields.Field[Any], getter: Callable[[str], _Render]) -> _Render:
+    """A function of the object that gives what is shown of it in this field."""
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001 - marshmallow's mark of what is computed
+        return _computation(field)
+    take, render = getter(_source(field)), _rendering(field)
+    if render is None:
+        return take
+
+    def taken(obj: Any) -> Any:
+        value = take(obj)
+        return None if value is None else render(value)
+
+    return taken
+
+
+def _or_default(obj: Any, field: fields.Field[Any]) -> Any:
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001
+        return _computation(field)(obj)
+    value = get_value(obj, _source(field), field.dump_default)
+    render = _rendering(field)
+    return value if value is missing or value is None or render is None else render(value)
 
 
 def _computation(field: fields.Field[Any]) -> _Render:

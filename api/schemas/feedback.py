@@ -169,8 +169,8 @@ class PublicReportOut(Output):
     state = fields.Enum(ReportState, by_value=True)
     category = Ref(CategoryRef, "category")
     place = Ref(PlaceRef, "place")
-    lat = fields.Function(lambda report: _rounded(report.lat))
-    lng = fields.Function(lambda report: _rounded(report.lng))
+    lat = fields.Float()
+    lng = fields.Float()
     text = fields.String(attribute="public_text")
     created_at = Moment()
     resolved_at = Moment(allow_none=True)
@@ -219,11 +219,3 @@ class TransitionIn(Input):
     upload_ids = fields.List(
         fields.UUID(), validate=validate.Length(0, uploads.PER_REPORT), load_default=list
     )
-
-
-# Half a thousandth of a degree is about 50 m; nearer than that nobody sees the place.
-_STEPS_A_DEGREE = 2000
-
-
-def _rounded(degrees: float) -> float:
-    return round(degrees * _STEPS_A_DEGREE) / _STEPS_A_DEGREE

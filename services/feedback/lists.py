@@ -8,9 +8,8 @@ parameters, so that the plan is kept as well.
 
 import functools
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -28,8 +27,10 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import QueryableAttribute
 
 from models import Category, Department, Place, Report, Upload, UploadState
+from models.base import fetch
 from services.feedback.reports import ReportNotFound
 from services.permissions import Actor
 
@@ -40,13 +41,22 @@ _NARROWED: dict[str, ColumnElement[bool]] = {
 }
 # States are read as they are written; turning each into its enumeration would help nobody.
 _STATE = type_coerce(Report.state, String).label("state")
+# Half a thousandth of a degree is about 50 m; nearer than that nobody sees the place.
+_STEPS_A_DEGREE = 2000
+
+
+def _rounded(degrees: QueryableAttribute[float]) -> ColumnElement[float]:
+    steps: ColumnElement[float] = literal_column(f"{_STEPS_A_DEGREE}.0::float8")
+    return cast("ColumnElement[float]", func.round(degrees * steps) / steps)
+
+
 _PUBLIC: Select[*tuple[Any, ...]] = (
     select(
         Report.id,
         Report.code,
         _STATE,
-        Report.lat,
-        Report.lng,
+        _rounded(Report.lat).label("lat"),
+        _rounded(Report.lng).label("lng"),
         Report.public_text,
         Report.created_at,
         Report.resolved_at,
@@ -141,11 +151,11 @@ def public_reports(
     place: str | None = None,
     before: uuid.UUID | None = None,
     limit: int,
-) -> Sequence[Row[*tuple[Any, ...]]]:
+) -> list[Any]:
     """Published reports, newest first, as rows of what the public may see."""
     asked = {"category": category, "place": place, "before": before}
     given = {name: value for name, value in asked.items() if value is not None}
-    return connection.execute(_page(_PUBLIC, tuple(given), limit), given).all()
+    return fetch(connection, _page(_PUBLIC, tuple(given), limit), given)
 
 
 def public_report(connection: Connection, code: str) -> Row[*tuple[Any, ...]]:
@@ -158,11 +168,11 @@ def public_report(connection: Connection, code: str) -> Row[*tuple[Any, ...]]:
 
 def mine(
     connection: Connection, actor: Actor, *, before: uuid.UUID | None = None, limit: int
-) -> Sequence[Row[*tuple[Any, ...]]]:
+) -> list[Any]:
     """The citizen's own reports with their photos, newest first, those older than `before`."""
     given = {"before": before} if before else {}
     query = _page(_MINE, tuple(given), limit)
-    return connection.execute(query, {"reporter": actor.id, **given}).all()
+    return fetch(connection, query, {"reporter": actor.id, **given})
 
 
 @functools.cache

@@ -55,4 +55,5 @@ def _cacheable() -> None:
         response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
         response.headers["X-Accel-Expires"] = str(FRONT_KEEPS_S)
         response.add_etag()
-        return response.make_conditional(request)
+        asked = "If-None-Match" in request.headers
+        return response.make_conditional(request) if asked else response
