@@ -112,7 +112,8 @@ class Bench:
             }
         programs = {each.name: each.what for each in (OURS, FASTAPI, FLASK, BARE)}
         return {
-            "programs": programs, "compared": compared, "lists": found, "bare": bare,
+            "programs": programs, "compared": compared, "readers": len(subjects.readers),
+            "lists": found, "bare": bare,
             "pgbench": pgbench, "weight": weight,
         }  # fmt: skip
 

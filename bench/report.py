@@ -121,16 +121,18 @@ def _lines(results: dict[str, Any]) -> Iterator[str]:
     machine, sizes = results["machine"], results["sizes"]
     yield f"""# Benchmarks
 
-Written by `make bench`, which measures everything in one run on one machine: the load generator,
-PostgreSQL and the programs share its {machine["cores"]} cores. So the ratios can be compared with
-those of another run, the absolute figures cannot. Before anything is timed, the programs have to
-give equal answers ({results["compared"]} were compared).
+Written by `make bench`, which measures everything in one run on one machine: the load generator
+(wrk), PostgreSQL and the programs share its cores. So the ratios can be compared with those of
+another run, the absolute figures cannot. Before anything is timed, the programs have to give equal
+answers ({results["compared"]} were compared).
 
-Taken {results["taken"]} at commit {results["commit"]} on {machine["processor"]},
-{machine["cores"]} cores, {machine["memory_gb"]} GB; Python {machine["python"]}, PostgreSQL
-{machine["postgresql"]} with its default settings and fsync on. {results["rounds"]} rounds of
-{results["seconds"]:g} s each; a figure is the median of the rounds, in brackets the lowest and the
-highest.
+| | |
+|---|---|
+| taken | {results["taken"]} at commit {results["commit"]} |
+| machine | {machine["processor"]}, {machine["cores"]} cores, {machine["memory_gb"]} GB |
+| software | Python {machine["python"]}, PostgreSQL {machine["postgresql"]} as it comes, fsync on |
+| rounds | {results["rounds"]} of {results["seconds"]} s, programs in turn |
+| a figure | median of the rounds, in brackets the lowest and the highest |
 
 | program | is |
 |---|---|"""
@@ -155,7 +157,9 @@ def _tables_of_lists(results: dict[str, Any]) -> Iterator[str]:
 ## Lists of twenty rows
 
 16 kept connections, straight to each program, on {results["sizes"]["small"]["reports"]:,} reports;
-answers a second. `pgbench` sends the same statements without any Python.
+answers a second. `pgbench` sends the same statements without any Python. {results["readers"]}
+people ask in turn; this system remembers that it has checked the signature of a token, the peers
+check it each time, as is usual.
 
 | list | ours | fastapi | flask | pgbench | p95 ms: ours | fastapi | flask |
 |---|---|---|---|---|---|---|---|"""
@@ -175,9 +179,10 @@ def _rush(results: dict[str, Any]) -> Iterator[str]:
     yield f"""
 ## The rush
 
-Through nginx as deployed, which keeps public lists for two seconds: {shares}; on
-{results["sizes"]["large"]["reports"]:,} reports. 24 phones keep their connection, 8 open one for
-each request. The lists of alerts and `/sync` take their part as soon as they exist.
+{shares}. On {results["sizes"]["large"]["reports"]:,} reports,
+through nginx as deployed, which keeps public lists for two seconds; the bare view through the same
+nginx, which keeps nothing of it. 24 phones keep their connection, 8 open one for each request. The
+list of alerts and `/sync` take their part as soon as they exist.
 
 | connections | ours, a second | p50 ms | p99 ms | bare view, a second |
 |---|---|---|---|---|"""

@@ -1,21 +1,22 @@
 #!/bin/sh
 # Makes the folders and invents the secrets that compose.yaml mounts; what is there already stays.
 #
-#   sudo deploy/prepare.sh DATA_DIR SECRETS_DIR
+#   sudo deploy/prepare.sh DATA_DIR SECRETS_DIR BACKUP_DIR
 #
 # Run it again after you have put in what it cannot invent: it sets who may read what.
 set -eu
 umask 077
-[ $# = 2 ] || { echo "usage: $0 DATA_DIR SECRETS_DIR" >&2; exit 2; }
+[ $# = 3 ] || { echo "usage: $0 DATA_DIR SECRETS_DIR BACKUP_DIR" >&2; exit 2; }
 data=$1
 secrets=$2
+backup=$3
 # Containers know accounts by number only; compose.yaml says whose each number is.
 readers=10001
 
 folder() {
-    mkdir -p "$data/$1"
-    chown "$2" "$data/$1"
-    chmod 700 "$data/$1"
+    mkdir -p "$1"
+    chown "$2" "$1"
+    chmod 700 "$1"
 }
 
 # secret NAME COMMAND …: what the command says, unless there is one. It appears whole or not at all,
@@ -40,9 +41,10 @@ s3_credentials() {
     word
 }
 
-mkdir -p "$data" "$secrets"
-folder postgres 999:999
-folder photos 10003:10001
+mkdir -p "$data" "$secrets" "$backup"
+folder "$data/postgres" 999:999
+folder "$data/photos" 10003:10001
+folder "$backup/database" 999:999
 
 for each in postgres_password owner_password app_password secret_key index_key; do
     secret "$each" word

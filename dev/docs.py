@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import report
 from dev import openapi, state_diagram
 
 FOLDER = Path(__file__).parent.parent / "docs"
 PAGES: dict[str, Callable[[], str]] = {
     "openapi.json": openapi.text,
     "reports.md": state_diagram.text,
+    # Its figures are those of the last `make bench`.
+    "benchmarks.md": lambda: report.render(report.stored()),
 }
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -158,7 +159,10 @@ def test_the_example_says_how_to_find_each_digest():
 @pytest.fixture
 def secrets(tmp_path):
     """The folder of secrets, as the command makes it."""
-    command = [ROOT / "deploy" / "prepare.sh", tmp_path / "data", tmp_path / "secrets"]
+    command = [
+        ROOT / "deploy" / "prepare.sh",
+        *(tmp_path / name for name in ("data", "secrets", "backup")),
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True)
     assert said.stderr == ""
     assert {line.split()[-1] for line in said.stdout.splitlines()} == BY_HAND
@@ -185,7 +189,7 @@ def test_secrets_are_read_by_their_group_and_changed_by_nobody(secrets):
 def test_a_second_run_leaves_every_secret_as_it_is(secrets, tmp_path):
     before = {path: path.read_text() for path in secrets.iterdir()}
 
-    command = [ROOT / "deploy" / "prepare.sh", tmp_path / "data", secrets]
+    command = [ROOT / "deploy" / "prepare.sh", tmp_path / "data", secrets, tmp_path / "backup"]
     subprocess.run(command, check=True, capture_output=True)
 
     assert {path: path.read_text() for path in secrets.iterdir()} == before
@@ -193,11 +197,18 @@ def test_a_second_run_leaves_every_secret_as_it_is(secrets, tmp_path):
 
 @as_root
 def test_folders_belong_to_the_accounts_that_write_to_them(secrets):
-    data = secrets.parent / "data"
-    for name, folder in {"database": "postgres", "store": "photos"}.items():
-        (mount,) = [each for each in SERVICES[name]["volumes"] if isinstance(each, dict)]
-        assert mount["source"].endswith(f"/{folder}")
-        assert SERVICES[name]["user"].split(":")[0] == str((data / folder).stat().st_uid)
+    made = secrets.parent
+    folders = {"DATA_DIR": made / "data", "BACKUP_DIR": made / "backup"}
+    services = compose(examples() | {name: str(path) for name, path in folders.items()})["services"]
+    bound = [
+        (service["user"].split(":")[0], Path(mount["source"]))
+        for service in services.values()
+        for mount in service.get("volumes", [])
+        if isinstance(mount, dict)
+    ]
+
+    assert len(bound) == 3
+    assert [user for user, _ in bound] == [str(path.stat().st_uid) for _, path in bound]
 
 
 @as_root

@@ -50,7 +50,7 @@ def directory() -> Iterator[Path]:
 def secrets(directory) -> Path:
     """What deploy/prepare.sh makes, and what an operator adds."""
     folder = directory / "secrets"
-    preparing = [ROOT / "deploy" / "prepare.sh", directory / "data", folder]
+    preparing = [ROOT / "deploy" / "prepare.sh", directory / "data", folder, directory / "backup"]
     subprocess.run(preparing, check=True, stdout=subprocess.DEVNULL)
     for name in ("oidc_client_secret", "oidc_admin_client_secret"):
         (folder / name).write_text("a secret\n")
@@ -70,6 +70,7 @@ def machine(directory, secrets) -> Iterator[Machine]:
         "APP_IMAGE": "c-thainguyen:test",
         "DATA_DIR": str(directory / "data"),
         "SECRETS_DIR": str(secrets),
+        "BACKUP_DIR": str(directory / "backup"),
         "PUBLIC_URL": f"http://127.0.0.1:{port}",
         "PUBLIC_SCHEME": "http",
         "OIDC_ISSUER": "http://127.0.0.1:1",
