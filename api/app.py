@@ -55,6 +55,8 @@ def create_app(
     app = Application("api", static_url_path="/api/static")
     app.json = OrjsonProvider(app)
     app.config["PROPAGATE_EXCEPTIONS"] = False
+    # A doubled slash finds nothing, instead of a redirect to whatever host the client named.
+    app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = make_state(settings, db, now)
     app.extensions["metrics"] = Metrics()
     if settings.trusted_proxies:
