@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects import postgresql
 
@@ -73,6 +75,18 @@ def turn(connection: Connection) -> Iterator[None]:
         connection.commit()
 
 
+def is_ahead(connection: Connection) -> bool:
+    """Whether a newer release was here: its schema is fit for this one too, which goes back to it."""
+    found = MigrationContext.configure(connection).get_current_revision()
+    connection.rollback()
+    if found is None or found in {script.revision for script in context.script.walk_revisions()}:
+        return False
+    if found < str(context.script.get_current_head()):
+        raise CommandError(f"The schema is at {found}, which nobody knows.")
+    tell(f"The schema is at {found}, made by a newer release; it stays as it is.")
+    return True
+
+
 def attempt(connection: Connection, owner_url: str) -> None:
     """Run what is still to be run; what was committed before an interruption stays."""
     connection.rollback()
@@ -101,7 +115,8 @@ def run() -> None:
         connect_args={"application_name": "alembic"},
     )
     with engine.connect() as connection, turn(connection):
-        until_unlocked(partial(attempt, connection, owner_url), tell)
+        if not is_ahead(connection):
+            until_unlocked(partial(attempt, connection, owner_url), tell)
     engine.dispose()
 
 

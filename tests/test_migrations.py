@@ -98,6 +98,26 @@ def test_migrating_again_changes_nothing(postgres):
     assert (code, output) == (0, "")
 
 
+def test_an_older_release_leaves_the_schema_of_a_newer_one_as_it_is(postgres, fresh):
+    database, owner = fresh
+    owner.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    ended = finished(alembic(environment(postgres, database), "upgrade", "head"))
+
+    assert ended == (0, "The schema is at 9999, made by a newer release; it stays as it is.\n")
+    assert owner.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+def test_a_schema_that_nobody_knows_is_refused(postgres, fresh):
+    database, owner = fresh
+    owner.execute("UPDATE alembic_version SET version_num = '0000'")
+
+    code, output = finished(alembic(environment(postgres, database), "upgrade", "head"))
+
+    assert code != 0
+    assert "The schema is at 0000, which nobody knows." in output
+
+
 FORBIDDEN = {
     "make a table": "CREATE TABLE mine (id int)",
     "make a schema": "CREATE SCHEMA mine",
