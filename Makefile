@@ -41,7 +41,7 @@ reset: setup ## forget the local data, unless the system is running
 seed-large: setup ## fill the local database with a million invented reports; ARGS are dev.seed's
 	@$(PY) -m dev.seed $(ARGS)
 
-bench: setup ## measure beside peers, in ten minutes; ARGS are bench's
+bench: setup ## measure beside peers, in a quarter of an hour; ARGS are bench's
 	@bench/setup.sh
 	@$(PY) -m bench $(ARGS)
 

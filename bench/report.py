@@ -21,15 +21,33 @@ WEB_RSS_MB, START_S = 130, 2
 
 @dataclass(frozen=True)
 class Goal:
-    """One target, what was found, and whether that is enough."""
+    """One target, what was found, and whether that is enough: yes, no, or unclear."""
 
     what: str
     wanted: str
     found: str
-    met: bool
+    met: str
 
     def row(self) -> str:
-        return f"| {self.what} | {self.wanted} | {self.found} | {'yes' if self.met else '**no**'} |"
+        return f"| {self.what} | {self.wanted} | {self.found} | {self.met} |"
+
+
+def at_least(what: str, target: float, values: Sequence[float], unit: str = "") -> Goal:
+    """Met when every round met it; unclear when some did."""
+    good = [value >= target for value in values]
+    return Goal(what, f"≥ {target:g}{unit}", f"{_spread(values, 2)}{unit}", _verdict(good))
+
+
+def at_most(what: str, target: float, values: Sequence[float], unit: str = "") -> Goal:
+    good = [value <= target for value in values]
+    digits = 1 if target and target < CREATE_P95_MS else 0
+    return Goal(what, f"≤ {target:g}{unit}", f"{_spread(values, digits)}{unit}", _verdict(good))
+
+
+def _verdict(good: Sequence[bool]) -> str:
+    if all(good):
+        return "yes"
+    return "unclear" if any(good) else "**no**"
 
 
 def write(results: dict[str, Any]) -> None:
@@ -55,28 +73,17 @@ def goals(results: dict[str, Any]) -> Iterator[Goal]:
         columns = results["lists"][case.key]
         for peer, factor in PEERS.items():
             ratios = _ratios(columns["ours"], columns[peer], rate)
-            yield Goal(
-                f"B1 `{case.name}` against {peer}", f"≥ {factor} times", f"{_spread(ratios)} times",
-                median(ratios) >= factor,
-            )  # fmt: skip
+            yield at_least(f"B1 `{case.name}` against {peer}", factor, ratios, " times")
     yield from _rush_goals(results["rush"])
     for case in CASES:
         ratios = _ratios(*(results["growth"][case.key][size] for size in ("large", "small")), _p95)
-        yield Goal(
-            f"B4 p95 of `{case.name}`, large against small", f"≤ {GROWTH} times",
-            f"{_spread(ratios)} times", median(ratios) <= GROWTH,
-        )  # fmt: skip
+        what = f"B4 p95 of `{case.name}`, large against small"
+        yield at_most(what, GROWTH, ratios, " times")
     slowest = [_p95(each) for each in results["writes"]["large"]]
-    yield Goal(
-        "B3 p95 of `POST /reports`, large archive", f"≤ {CREATE_P95_MS} ms",
-        f"{_spread(slowest)} ms", median(slowest) <= CREATE_P95_MS,
-    )  # fmt: skip
+    yield at_most("B3 p95 of `POST /reports`, large archive", CREATE_P95_MS, slowest, " ms")
     weight = results["weight"]["ours"]
-    heaviest = weight["rss_mb"][0]
-    yield Goal("B8 memory of a web process", f"≤ {WEB_RSS_MB} MB", f"{heaviest:.0f} MB",
-               heaviest <= WEB_RSS_MB)  # fmt: skip
-    yield Goal("B8 start to first answer", f"≤ {START_S} s", f"{weight['start_s']:.1f} s",
-               weight["start_s"] <= START_S)  # fmt: skip
+    yield at_most("B8 memory of a web process", WEB_RSS_MB, weight["rss_mb"][:1], " MB")
+    yield at_most("B8 start to first answer", START_S, [weight["start_s"]], " s")
 
 
 def missed(results: dict[str, Any]) -> list[Case]:
@@ -84,7 +91,7 @@ def missed(results: dict[str, Any]) -> list[Case]:
     return [
         case
         for case in CASES
-        if any(f"B1 `{case.name}`" in goal.what and not goal.met for goal in goals(results))
+        if any(f"B1 `{case.name}`" in goal.what and goal.met != "yes" for goal in goals(results))
     ]
 
 
@@ -93,19 +100,24 @@ def _rush_goals(rush: dict[str, Any]) -> Iterator[Goal]:
         sum(map(rate, ours)) / sum(map(rate, bare))
         for ours, bare in zip(_both(rush, "ours"), _both(rush, "bare"), strict=True)
     ]
-    yield Goal("B2 the mix against the bare view", f"≥ {RUSH_SHARE}", _spread(shares, 2),
-               median(shares) >= RUSH_SHARE)  # fmt: skip
+    yield at_least("B2 the mix against the bare view", RUSH_SHARE, shares)
     tails = [each["p99_ms"] / each["p50_ms"] for each in rush["kept"]["ours"]]
-    yield Goal("B2 p99 against p50", f"≤ {TAIL} times", f"{_spread(tails)} times",
-               median(tails) <= TAIL)  # fmt: skip
+    yield at_most("B2 p99 against p50", TAIL, tails, " times")
     faults = sum(each["refused"] + each["broken"] for both in _both(rush, "ours") for each in both)
-    yield Goal("B2 refused or broken", "0", str(faults), faults == 0)
+    yield at_most("B2 refused or broken", 0, [faults])
     spike = rush["spike"]
-    silent = spike["without_retry_after"] + spike["broken"] + spike["statuses"].get("none", 0)
-    yield Goal("B2 refused without `Retry-After` in a spike of ten times", "0", str(silent),
-               silent == 0)  # fmt: skip
-    yield Goal("B2 recovered after the spike", f"≤ {RECOVERY_S} s",
-               f"{spike['recovered_s']:.1f} s", spike["recovered_s"] <= RECOVERY_S)  # fmt: skip
+    broken = sum(each["broken"] for each in spike["who"].values())
+    silent = spike["without_retry_after"] + broken + spike["probes"].get("none", 0)
+    what = "B2 in a spike of ten times: broken, or refused without `Retry-After`"
+    seen = "503" in spike["probes"] or not any(
+        each["refused_rate"] for each in spike["who"].values()
+    )
+    yield (
+        at_most(what, 0, [silent])
+        if seen
+        else Goal(what, "0", "no refusal was looked at", "unclear")
+    )
+    yield at_most("B2 recovered after the spike", RECOVERY_S, [spike["recovered_s"]], " s")
 
 
 def _both(rush: dict[str, Any], name: str) -> list[tuple[dict[str, Any], ...]]:
@@ -141,6 +153,8 @@ answers ({results["compared"]} were compared).
     yield """
 ## Targets
 
+Met means in every round, unclear in some of them.
+
 | target | wanted | found | met |
 |---|---|---|---|"""
     for goal in goals(results):
@@ -158,8 +172,10 @@ def _tables_of_lists(results: dict[str, Any]) -> Iterator[str]:
 
 16 kept connections, straight to each program, on {results["sizes"]["small"]["reports"]:,} reports;
 answers a second. `pgbench` sends the same statements without any Python. {results["readers"]}
-people ask in turn; this system remembers that it has checked the signature of a token, the peers
-check it each time, as is usual.
+people ask in turn. To be fair: this system remembers that it has checked the signature of a token,
+asks a connection whether it lives only when it was idle, and reads the columns that it shows; the
+peers check each token and each connection and map whole rows, as is usual. It writes a line of log
+for each request, they do not.
 
 | list | ours | fastapi | flask | pgbench | p95 ms: ours | fastapi | flask |
 |---|---|---|---|---|---|---|---|"""
@@ -193,12 +209,20 @@ list of alerts and `/sync` take their part as soon as they exist.
             f" | {_middle(ours, 'p99_ms'):.1f} | {_spread([*map(rate, bare)], 0)} |"
         )
     spike = rush["spike"]
-    told = ", ".join(f"{count} times {status}" for status, count in spike["statuses"].items())
+    told = ", ".join(f"{count} times {status}" for status, count in spike["probes"].items())
     yield f"""
-A spike of ten times as many connections: {spike["rate"]:.0f} good answers a second (calm:
-{spike["calm_rate"]:.0f}), p50 {spike["p50_ms"]:.0f} ms, p99 {spike["p99_ms"]:.0f} ms,
-{spike["refused"]} refused, {spike["broken"]} broken; single probes were told {told}. As quick as
-before {spike["recovered_s"]:.1f} s after its end."""
+Then ten times as many connections for {results["seconds"]} s, public and signed in apart, since
+nginx answers the public ones from what it keeps. Beyond its places the application refuses at once,
+with 503 and `Retry-After`; single phones that looked every 0.1 s were told {told}.
+As quick as before {spike["recovered_s"]:.1f} s after its end.
+
+| who | before, good a second | in the spike, good a second | refused a second | p99 ms |
+|---|---|---|---|---|"""
+    for name, each in spike["who"].items():
+        yield (
+            f"| {name} | {each['calm_rate']:,.0f} | {each['rate']:,.0f}"
+            f" | {each['refused_rate']:,.0f} | {each['p99_ms']:.0f} |"
+        )
 
 
 def _growth(results: dict[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
@@ -207,7 +231,7 @@ def _growth(results: dict[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
 ## Growth of the archive
 
 The same program on {small:,} and on {large:,} reports, 2 connections, p95 in ms; `POST /reports`
-with 16 connections, each report by another citizen.
+with 16 connections, each report by another citizen, while no worker runs.
 
 | request | {small:,} | {large:,} |
 |---|---|---|"""
@@ -263,4 +287,6 @@ def _spread(values: Sequence[float], digits: int = 1) -> str:
     def told(value: float) -> str:
         return f"{value:,.{digits}f}"
 
+    if len(values) == 1:
+        return told(values[0])
     return f"{told(median(values))} ({told(min(values))} to {told(max(values))})"

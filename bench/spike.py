@@ -3,14 +3,16 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import httpx
 
-from bench.wrk import Request, begin
+from bench.wrk import Figures, Request, begin
 
+# A list that is public; with this header nginx has the application answer, as for the signed-in.
 PATH = "/api/v1/public/reports"
+UNKEPT = {"Authorization": "Bearer nobody"}
 PAUSE_S = 0.1
 # It is over when so many probes in a row were as quick as before, give or take.
 QUIET = 10
@@ -19,26 +21,51 @@ LONGEST_S = 60.0
 
 
 def spike(
-    url: str, requests: Sequence[Request], *, calm: int, factor: int, seconds: int
+    url: str,
+    requests: Mapping[str, Sequence[Request]],
+    *,
+    calm: Mapping[str, int],
+    factor: int,
+    seconds: int,
 ) -> dict[str, Any]:
-    """Measure calm connections, then `factor` times as many, then how soon it is calm again."""
-    before = begin(url, requests, connections=calm, seconds=seconds).figures()
-    probe = Probe(url)
-    with probe:
-        load = begin(url, requests, connections=calm * factor, seconds=seconds)
-        during = load.figures()
-    recovered_s = _until_quiet(url, before.p99_ms + SLACK_MS)
+    """Measure calm connections, then `factor` times as many, then how soon it is calm again.
+
+    Requests and connections are told by who asks, so that what nginx answers from what it keeps is
+    not counted with what the application answers.
+    """
+    before = _loads(url, requests, calm, seconds)
+    with Probe(url) as probe:
+        many = {name: count * factor for name, count in calm.items()}
+        during = _loads(url, requests, many, seconds)
+    recovered_s = _until_quiet(url, max(each.p99_ms for each in before.values()) + SLACK_MS)
     return {
-        "calm_rate": before.rate,
-        "rate": during.rate,
-        "refused": during.refused,
-        "broken": during.broken,
-        "p50_ms": during.p50_ms,
-        "p99_ms": during.p99_ms,
-        "statuses": dict(sorted(probe.statuses.items())),
+        "who": {
+            name: {
+                "calm_rate": before[name].rate,
+                "rate": figures.rate,
+                "refused_rate": figures.refused / figures.seconds,
+                "broken": figures.broken,
+                "p99_ms": figures.p99_ms,
+            }
+            for name, figures in during.items()
+        },
+        "probes": dict(sorted(probe.statuses.items())),
         "without_retry_after": probe.without_retry_after,
         "recovered_s": recovered_s,
     }
+
+
+def _loads(
+    url: str,
+    requests: Mapping[str, Sequence[Request]],
+    connections: Mapping[str, int],
+    seconds: int,
+) -> dict[str, Figures]:
+    begun = {
+        name: begin(url, requests[name], connections=count, seconds=seconds)
+        for name, count in connections.items()
+    }
+    return {name: load.figures() for name, load in begun.items()}
 
 
 class Probe:
@@ -60,14 +87,16 @@ class Probe:
         self._thread.join()
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self._url, trust_env=False, timeout=30) as client:
+        headers = UNKEPT | {"Connection": "close"}
+        with httpx.Client(
+            base_url=self._url, headers=headers, trust_env=False, timeout=30
+        ) as client:
             while not self._done.wait(PAUSE_S):
-                # Nobody who is signed in is answered from what nginx keeps.
-                self._look(client, {"Authorization": "Bearer nobody"})
+                self._look(client)
 
-    def _look(self, client: httpx.Client, headers: dict[str, str]) -> None:
+    def _look(self, client: httpx.Client) -> None:
         try:
-            answer = client.get(PATH, headers=headers | {"Connection": "close"})
+            answer = client.get(PATH)
         except httpx.TransportError:
             self.statuses["none"] += 1
             return
@@ -80,10 +109,10 @@ def _until_quiet(url: str, limit_ms: float) -> float:
     """Seconds until ten probes in a row stay below the limit."""
     began = quiet_since = time.monotonic()
     quick = 0
-    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=url, headers=UNKEPT, trust_env=False, timeout=30) as client:
         while quick < QUIET and time.monotonic() - began < LONGEST_S:
             asked = time.monotonic()
-            answer = client.get(PATH, params={"limit": 19})
+            answer = client.get(PATH)
             took_ms = (time.monotonic() - asked) * 1000
             quick = quick + 1 if answer.is_success and took_ms <= limit_ms else 0
             if quick == 1:

@@ -30,7 +30,7 @@ async def session() -> AsyncIterator[AsyncSession]:
         yield opened
 
 
-def citizen(authorization: Annotated[str, Header()] = "") -> uuid.UUID:
+async def citizen(authorization: Annotated[str, Header()] = "") -> uuid.UUID:
     try:
         return common.citizen_of(authorization)
     except jwt.InvalidTokenError as error:

@@ -90,6 +90,7 @@ def refuse(figures):
     figures["refused"] += 1
 
 
+SPIKE = "B2 in a spike of ten times: broken, or refused without `Retry-After`"
 WORSE = {
     "B1 `GET /public/reports` against fastapi": lambda of: of["lists"]["public"]["fastapi"],
     "B1 `GET /reports` against flask": lambda of: of["lists"]["mine"]["flask"],
@@ -107,7 +108,13 @@ def test_worse_figures_miss_their_target(results, what):
         slow_down(figures)
         refuse(figures)
 
-    assert verdicts(results)[what] is False
+    assert verdicts(results)[what] == "**no**"
+
+
+def test_a_target_that_only_some_rounds_meet_is_unclear(results):
+    results["writes"]["large"][0]["p95_ms"] = 1e6
+
+    assert verdicts(results)["B3 p95 of `POST /reports`, large archive"] == "unclear"
 
 
 def test_slower_lists_are_the_ones_that_get_a_profile(results):
@@ -122,8 +129,15 @@ def test_what_recovers_late_or_without_a_word_is_told(results):
 
     told = verdicts(results)
 
-    assert told["B2 recovered after the spike"] is False
-    assert told["B2 refused without `Retry-After` in a spike of ten times"] is False
+    assert told["B2 recovered after the spike"] == "**no**"
+    assert told[SPIKE] == "**no**"
+
+
+def test_a_spike_in_which_no_refusal_was_seen_proves_nothing(results):
+    results["rush"]["spike"]["probes"] = {"200": 40}
+    results["rush"]["spike"]["who"]["signed in"]["refused_rate"] = 100.0
+
+    assert verdicts(results)[SPIKE] == "unclear"
 
 
 def test_the_page_names_every_missed_target(results):
