@@ -18,11 +18,15 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.bounded import Bounded
 from api.clock import utc_now
 from api.instruments import VARIABLE, alone
 from models import Database
 from services import health
 from settings import SettingsError, variable
+
+# Prometheus itself waits for ten seconds, and a figure that is missing raises no alarm.
+PATIENCE_S = 2.0
 
 
 class Processes(Collector):
@@ -42,13 +46,12 @@ class Queues(Collector):
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._found = Bounded(self._asked, PATIENCE_S)
 
     def collect(self) -> Iterator[Metric]:
         try:
-            with self._db.reading() as session:
-                found = health.check(session, at=utc_now())
-                failed = health.failed_jobs(session)
-        except SQLAlchemyError:
+            found, failed = self._found()
+        except (SQLAlchemyError, TimeoutError):
             yield GaugeMetricFamily("database_up", "Whether the database answers", 0)
             return
         yield GaugeMetricFamily("database_up", "Whether the database answers", 1)
@@ -63,6 +66,10 @@ class Queues(Collector):
             for queue, value in values.items():
                 gauge.add_metric([queue], value)
             yield gauge
+
+    def _asked(self) -> tuple[health.Health, dict[str, int]]:
+        with self._db.reading() as session:
+            return health.check(session, at=utc_now()), health.failed_jobs(session)
 
 
 def _by(queues: dict[str, health.Queue], name: str) -> dict[str, int]:

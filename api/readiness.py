@@ -9,19 +9,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 import structlog
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
+from api.bounded import Bounded
 from models import Database
+from models.patience import Silent
 from services import health
 from services.health import Health
 from services.storage import Storage
 
 log = structlog.get_logger()
 
-# The server's own limits do not help where the server is stopped or its machine is gone.
+# Sooner than a request gives up: whoever asks how things are has a short patience too.
 PATIENCE_S = 2.0
 # Anybody may ask, so asking more often costs nothing.
 KEPT_S = 1.0
@@ -57,7 +58,7 @@ class Readiness:
         self._now = now
         self._monotonic = monotonic
         self._one_at_a_time = threading.Lock()
-        self._asking: threading.Thread | None = None
+        self._health = Bounded(self._asked, PATIENCE_S)
         self._kept: Report | None = None
         self._kept_since = 0.0
         self._workers_heard = monotonic()
@@ -73,7 +74,7 @@ class Readiness:
 
     def _made(self) -> Report:
         reasons = ["disk_nearly_full"] if self._storage.is_nearly_full() else []
-        found = self._asked()
+        found = self._found()
         if isinstance(found, str):
             return Report((*reasons, found))
         # One that is ahead is a migration before an upgrade, and made to be fit for us too.
@@ -91,24 +92,18 @@ class Readiness:
             self._workers_heard = max(heard, self._workers_heard)
         return self._monotonic() - self._workers_heard > WORKERS_AWAY_S
 
-    def _asked(self) -> Health | str:
+    def _found(self) -> Health | str:
         """What the database says, or what is wrong with it."""
-        if self._asking is not None and self._asking.is_alive():
-            return "database_silent"
-        answer: SimpleQueue[Health | str] = SimpleQueue()
-        # Never waited for at the end of the process, as a pool's threads would be.
-        self._asking = threading.Thread(target=lambda: answer.put(self._tried()), daemon=True)
-        self._asking.start()
         try:
-            return answer.get(timeout=PATIENCE_S)
-        except Empty:
-            return "database_silent"
-
-    def _tried(self) -> Health | str:
-        try:
-            with self._db.reading() as session:
-                return health.check(session, at=self._now())
+            return self._health()
         except ProgrammingError:  # A table is missing, or may not be read.
             return "schema_behind"
-        except SQLAlchemyError:
-            return "database_unreachable"
+        except TimeoutError:
+            return "database_silent"
+        except SQLAlchemyError as error:
+            silent = isinstance(getattr(error, "orig", None), Silent)
+            return "database_silent" if silent else "database_unreachable"
+
+    def _asked(self) -> Health:
+        with self._db.reading() as session:
+            return health.check(session, at=self._now())

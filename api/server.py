@@ -31,7 +31,8 @@ from settings import Settings, SettingsError
 
 # How long connections are still accepted after the name is gone: accepting takes milliseconds.
 DRAIN_S = 0.5
-# What still runs after so long is cut off; a statement of the database ends after 2.5 s.
+# What still runs after so long is cut off; a statement of the database ends after 2.5 s,
+# and after 4 s where the database is silent.
 FINISH_S = 25
 # Beyond some 200 waiting requests a proxy does better to refuse at once: the few threads would
 # come to them too late.

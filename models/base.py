@@ -30,9 +30,11 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from models.patience import Patience, ping
 
 # A connection that was used within so many seconds is taken to be alive.
 TRUSTED_S = 1.0
@@ -75,14 +77,18 @@ class Base(DeclarativeBase):
     }
 
 
-def connect(url: str, *, read_only: bool = False, **options: Any) -> Engine:
+def connect(
+    url: str, *, read_only: bool = False, patience: Patience | None = None, **options: Any
+) -> Engine:
     """An engine for `url`; a bare postgresql:// address means psycopg 3.
 
     Waits are bounded on this side and on the server's: a request would rather answer 503 than
-    hold one of the few threads (lock 1 s, statement 2.5 s, connect 3 s, pool 2 s). A `read_only`
-    engine commits by itself, which spares each read two round trips, and the server refuses its
-    writes.
+    hold one of the few threads (lock 1 s, statement 2.5 s, connect 3 s, pool 2 s, and 4 s for
+    whatever a silent server was asked, see models/patience.py). Engines for one database share
+    their `patience`. A `read_only` engine commits by itself, which spares each read two round
+    trips, and the server refuses its writes.
     """
+    patience = patience or Patience()
     settings = {"lock_timeout": 1000, "statement_timeout": 2500, "timezone": "UTC"}
     if read_only:
         settings["default_transaction_read_only"] = "on"
@@ -99,8 +105,9 @@ def connect(url: str, *, read_only: bool = False, **options: Any) -> Engine:
         },
         **options,
     )
+    event.listen(engine, "do_connect", patience.connect)
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect))
+    event.listen(engine, "checkout", partial(_ping_if_idle, engine.dialect, patience))
     return engine
 
 
@@ -109,18 +116,24 @@ def _note_use(_connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_if_idle(
-    dialect: Dialect, connection: Any, record: ConnectionPoolEntry, _proxy: Any
+    dialect: Dialect, patience: Patience, connection: Any, record: ConnectionPoolEntry, _proxy: Any
 ) -> None:
     """See that a connection still lives, unless it did a moment ago.
 
     A ping for each use, as pool_pre_ping has it, would cost as much as a small query. What dies
-    within the moment fails one request, which makes the pool forget all its old connections.
+    within the moment fails one request, which makes the pool forget all its old connections. So
+    does a ping that fails, and a silence: what one connection did not get, the others would not.
     """
-    if time.monotonic() - record.info.get("used_at", time.monotonic()) > TRUSTED_S:
+    used_at = record.info.get("used_at")
+    if used_at is None:  # It was made just now.
+        return
+    if patience.lost:
+        raise InvalidatePoolError
+    if time.monotonic() - used_at > TRUSTED_S:
         try:
-            dialect.do_ping(connection)
+            ping(dialect, connection)
         except psycopg.Error as error:
-            raise DisconnectionError from error
+            raise InvalidatePoolError from error
 
 
 def fetch(connection: Connection, statement: Executable, parameters: dict[str, Any]) -> list[Any]:
@@ -151,6 +164,7 @@ class Database:
 
     @classmethod
     def at(cls, url: str, **options: Any) -> "Database":
+        options["patience"] = Patience()
         # expire_on_commit is off because answers are rendered after the commit.
         return cls(
             sessionmaker(connect(url, **options), expire_on_commit=False),
