@@ -4,6 +4,10 @@ import asyncio
 import contextlib
 import datetime as dt
 import io
+import re
+import shutil
+import subprocess
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +28,17 @@ from services.storage import LocalStorage, StorageUnavailable, open_storage
 from services.storage.s3 import ATTEMPTS, READ_S, TURN_S
 from tests import factories, stores
 from tests.conftest import serving
+from tests.processes import ROOT
 
 LATER = dt.timedelta(hours=25)
+STRACE = shutil.which("strace")
+PUTTING = """
+import pathlib, sys
+from services.storage import LocalStorage
+storage = LocalStorage(pathlib.Path(sys.argv[1]))
+for key in sys.argv[2:]:
+    storage.put(key, b"x")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +173,42 @@ def test_making_the_place_again_changes_nothing(storage):
     storage.prepare()
 
     assert storage.get("a/full") == b"x"
+
+
+@pytest.mark.skipif(STRACE is None, reason="strace is not installed")
+def test_a_folder_has_written_the_file_and_each_new_name_to_the_disk(tmp_path):
+    root = tmp_path / "files"
+
+    done = on_its_way_to_the_disk(tmp_path / "trace", root, "a/full", "a/thumb")
+
+    assert done == [
+        f"mkdir {root}",
+        f"sync {tmp_path}",
+        f"mkdir {root}/a",
+        f"sync {root}",
+        f"sync {root}/a/tmp",
+        f"rename {root}/a/full",
+        f"sync {root}/a",
+        # The folder is there already, so that its own name is not new any more.
+        f"sync {root}/a/tmp",
+        f"rename {root}/a/thumb",
+        f"sync {root}/a",
+    ]
+
+
+def on_its_way_to_the_disk(trace, root, *keys):
+    """What a program that puts photos asks of the kernel, in order, as far as it succeeds."""
+    calls = "trace=mkdir,mkdirat,rename,renameat,renameat2,fsync,fdatasync"
+    tracing = [STRACE, "-y", "-qq", "-e", calls, "-e", "signal=none", "-o", trace]
+    putting = [sys.executable, "-B", "-c", PUTTING, root, *keys]
+    subprocess.run([*tracing, *putting], check=True, cwd=ROOT)
+    done = []
+    for line in trace.read_text().splitlines():
+        if line.endswith(" = 0") and str(root.parent) in line:
+            path = re.findall(r'[<"](/[^">]*)[>"]', line)[-1]
+            name = re.sub(r"(?<=/tmp)\w{8}$", "", path)
+            done.append(f"{re.match('(?:f|fdata)?([a-z]+)', line)[1].removesuffix('at')} {name}")
+    return done
 
 
 def test_an_upload_becomes_ready_and_the_file_as_sent_goes(client, headers, context):

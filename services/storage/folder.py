@@ -13,7 +13,11 @@ RESERVE = 256 * 1024 * 1024
 
 
 class LocalStorage:
-    """A folder. A reader sees the old content, the new content or none, never half of it."""
+    """A folder. A reader sees the old content, the new content or none, never half of it.
+
+    What was put outlives a power cut: not only the file is synced, but also its name, which stands
+    in its folder, and the folder's own name, which stands in the one above.
+    """
 
     def __init__(self, root: Path, *, reserve: int = RESERVE) -> None:
         self.root = root
@@ -22,12 +26,13 @@ class LocalStorage:
 
     def put(self, key: str, content: bytes) -> None:
         target = self._path(key)
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(target.parent)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).replace(target)
+        _sync(target.parent)
 
     def get(self, key: str) -> bytes:
         return self._path(key).read_bytes()
@@ -52,10 +57,27 @@ class LocalStorage:
                         yield folder.name
 
     def prepare(self) -> None:
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(self.root)
 
     def _path(self, key: str) -> Path:
         path = (self.root / key).resolve()
         if self.root.resolve() not in path.parents:
             raise ValueError("a storage key left its folder")
         return path
+
+
+def _make(folder: Path) -> None:
+    """Make it and what is missing above it, each for its owner only."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names that stand in it written to the disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
