@@ -7,6 +7,7 @@ for the staff's part.
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import html
 import io
@@ -14,13 +15,15 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx
 from PIL import Image
+
+from dev.config import Config, Problem
 
 REDIRECT = "vn.gov.thainguyen.c:/oauth2redirect"
 SPOT = {"lat": 21.5942, "lng": 105.8482}
@@ -300,24 +303,34 @@ def received(fcm: str, push_token: str) -> list[dict[str, Any]]:
     return list({push["notification_id"]: push for push in pushes}.values())
 
 
+@contextlib.contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """End the program with one line for whoever typed its command."""
+    try:
+        yield
+    except Problem as problem:
+        sys.exit(str(problem))
+    except JourneyFailed as failure:
+        # What was seen instead may be a whole page.
+        sys.exit(f"It ended: {' '.join(str(failure).split())}")
+    except httpx.ConnectError as error:
+        url = error.request.url
+        sys.exit(f"Nothing answers at {url.scheme}://{url.netloc.decode()}; `make run` starts it.")
+    except httpx.HTTPError as error:
+        sys.exit(f"It ended: {error}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.journey", description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    parser.add_argument("--url", help="by default this machine at PORT, as `make run` has it")
     parser.add_argument("--fcm", help="by default the port of --url and three")
     arguments = parser.parse_args()
-    port = urlsplit(arguments.url).port or 80
-    fcm = arguments.fcm or f"http://127.0.0.1:{port + 3}"
     steps = iter(range(1, 100))
-    try:
-        with StaffApi(arguments.url) as staff:
-            walk(
-                arguments.url,
-                fcm,
-                staff,
-                tell=lambda text: print(f"{next(steps):2}. {text}"),
-            )
-    except (JourneyFailed, httpx.HTTPError) as failure:
-        sys.exit(f"The journey ended: {failure}")
+    with failing_in_one_line():
+        base = arguments.url or Config.from_env().url()
+        fcm = arguments.fcm or f"http://127.0.0.1:{(urlsplit(base).port or 80) + 3}"
+        with StaffApi(base) as staff:
+            walk(base, fcm, staff, tell=lambda text: print(f"{next(steps):2}. {text}"))
 
 
 if __name__ == "__main__":
