@@ -40,8 +40,9 @@ from dev.config import PROJECT
 from dev.seed import Sizes, fill
 
 SMALL = Sizes(reports=10_000, messages=20_000, citizens=3_000)
-# As many as keep every program busy; fewer where a latency is asked for instead of a rate.
-BUSY, CALM = 16, 2
+# As many as keep every program busy; one where a latency is asked for instead of a rate, since two
+# may meet in one process or not, and wait for each other twice as long or not at all.
+BUSY, CALM = 16, 1
 # Phones that keep their connection, and such that open one for each request.
 KEPT, ANEW = 24, 8
 WARM_UP_S = 1
@@ -68,6 +69,7 @@ class Bench:
                 "machine": _machine(small),
                 "rounds": self.rounds,
                 "seconds": self.seconds,
+                "connections": {"busy": BUSY, "calm": CALM, "kept": KEPT, "anew": ANEW},
                 "sizes": sizes,
                 **self._lists(small),
                 **self._growth(small, large),

@@ -170,7 +170,8 @@ def _tables_of_lists(results: dict[str, Any]) -> Iterator[str]:
     yield f"""
 ## Lists of twenty rows
 
-16 kept connections, straight to each program, on {results["sizes"]["small"]["reports"]:,} reports;
+{results["connections"]["busy"]} kept connections, straight to each program, on
+{results["sizes"]["small"]["reports"]:,} reports;
 answers a second. `pgbench` sends the same statements without any Python. {results["readers"]}
 people ask in turn. To be fair: this system remembers that it has checked the signature of a token,
 asks a connection whether it lives only when it was idle, and reads the columns that it shows; the
@@ -197,8 +198,9 @@ def _rush(results: dict[str, Any]) -> Iterator[str]:
 
 {shares}. On {results["sizes"]["large"]["reports"]:,} reports,
 through nginx as deployed, which keeps public lists for two seconds; the bare view through the same
-nginx, which keeps nothing of it. 24 phones keep their connection, 8 open one for each request. The
-list of alerts and `/sync` take their part as soon as they exist.
+nginx, which keeps nothing of it. {results["connections"]["kept"]} phones keep their connection,
+{results["connections"]["anew"]} open one for each request. The list of alerts and `/sync` take
+their part as soon as they exist.
 
 | connections | ours, a second | p50 ms | p99 ms | bare view, a second |
 |---|---|---|---|---|"""
@@ -227,11 +229,13 @@ As quick as before {spike["recovered_s"]:.1f} s after its end.
 
 def _growth(results: dict[str, Any], sizes: dict[str, Any]) -> Iterator[str]:
     small, large = (sizes[name]["reports"] for name in ("small", "large"))
+    connections = results["connections"]
     yield f"""
 ## Growth of the archive
 
-The same program on {small:,} and on {large:,} reports, 2 connections, p95 in ms; `POST /reports`
-with 16 connections, each report by another citizen, while no worker runs.
+The same program on {small:,} and on {large:,} reports; p95 in ms with so many connections:
+{connections["calm"]} for lists, {connections["busy"]} for `POST /reports`, each by another citizen,
+while no worker runs.
 
 | request | {small:,} | {large:,} |
 |---|---|---|"""
