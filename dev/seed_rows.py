@@ -82,6 +82,7 @@ MEAN_HOURS = {
 CITIZENS_STEPS = frozenset({"reopen", "rate"})
 LONGEST_HOURS = {"reopen": 24 * 6.5}  # A citizen has seven days.
 PUBLISHED, RATED, HIDDEN, READ = 0.4, 0.3, 0.1, 0.7
+HOME_TOLD, READS_ENGLISH = 0.6, 0.03
 MESSAGES_A_REPORT = sum(
     share * (1 + sum(MOVES[step].tells is not None for step in way)) for way, share in WAYS.items()
 ) / sum(WAYS.values())
@@ -256,8 +257,8 @@ class People:
     def _citizen(self, batch: Batch, subject: str, at: int, name: str | None = None) -> str:
         rng = self.rng
         citizen = uuid7(rng, at)
-        home = rng.choice(self.homes).code if rng.random() < 0.6 else None  # noqa: PLR2004
-        locale = "en" if rng.random() < 0.03 else "vi"  # noqa: PLR2004
+        home = rng.choice(self.homes).code if rng.random() < HOME_TOLD else None
+        locale = "en" if rng.random() < READS_ENGLISH else "vi"
         name = name or self._name()
         number = digest("number", subject)
         batch["citizens"].append(

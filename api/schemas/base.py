@@ -86,7 +86,7 @@ def _taking(field: fields.Field[Any], getter: Callable[[str], _Render]) -> _Rend
 
 
 def _or_default(obj: Any, field: fields.Field[Any]) -> Any:
-    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001 - as above
         return _computation(field)(obj)
     value = get_value(obj, _source(field), field.dump_default)
     render = _rendering(field)
