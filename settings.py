@@ -13,7 +13,8 @@ SECRETS = frozenset(
         "DATABASE_URL",
         "MIGRATION_DATABASE_URL",
         "SECRET_KEY",
-        "INDEX_KEY",
+        "DATA_KEYS",
+        "INDEX_KEYS",
         "OIDC_CLIENT_SECRET",
         "OIDC_ADMIN_CLIENT_SECRET",
     }
@@ -46,7 +47,8 @@ class Settings:
     database_url: str = field(repr=False)
     public_url: str
     secret_key: str = field(repr=False)
-    index_key: str = field(repr=False)
+    data_keys: Mapping[int, str] = field(repr=False)
+    index_keys: Mapping[int, str] = field(repr=False)
     access_token_key_file: Path
     oidc_issuer: str
     oidc_client_id: str
@@ -75,7 +77,8 @@ class Settings:
             "database_url": reader.text("DATABASE_URL"),
             "public_url": reader.url("PUBLIC_URL").rstrip("/"),
             "secret_key": reader.secret("SECRET_KEY"),
-            "index_key": reader.secret("INDEX_KEY"),
+            "data_keys": reader.keys("DATA_KEYS"),
+            "index_keys": reader.keys("INDEX_KEYS"),
             "access_token_key_file": reader.file("ACCESS_TOKEN_KEY_FILE"),
             "oidc_issuer": reader.url("OIDC_ISSUER"),
             "oidc_client_id": reader.text("OIDC_CLIENT_ID"),
@@ -125,6 +128,20 @@ class _Reader:
         if value and len(value) < 32:  # noqa: PLR2004 - 32 characters carry at least 128 bits
             self.faults.append(f"{name} is shorter than 32 characters")
         return value
+
+    def keys(self, name: str) -> dict[int, str]:
+        """Numbered keys, the current one first: `2:SECRET 1:SECRET`."""
+        keys: dict[int, str] = {}
+        for word in self.text(name).split():
+            number, _, secret = word.partition(":")
+            if not (number.isdecimal() and 0 < int(number) < 256) or int(number) in keys:  # noqa: PLR2004 - the number takes one byte
+                self.faults.append(f"{name} is no list of NUMBER:SECRET, numbers from 1 to 255")
+                break
+            if len(secret) < 32:  # noqa: PLR2004 - 32 characters carry at least 128 bits
+                self.faults.append(f"{name} has a key shorter than 32 characters")
+                break
+            keys[int(number)] = secret
+        return keys
 
     def file(self, name: str) -> Path:
         path = Path(self.text(name))

@@ -100,7 +100,7 @@ def callback() -> Response:
         redirect_uri=_redirect_uri(),
     )
     with current.db.transaction() as session:
-        secret = identity.enter_admin(session, claims, at=current.now())
+        secret = identity.enter_admin(session, claims, vault=current.vault, at=current.now())
     response = make_response(redirect(attempt.next, HTTPStatus.SEE_OTHER))
     door.admit(response, secret)
     return response

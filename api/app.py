@@ -21,6 +21,7 @@ from api.routes import feedback, identity, notifications, places, platform
 from models import Database
 from services.storage import open_storage
 from services.tokens import Keys
+from services.vault import Vault
 from settings import Settings
 
 BLUEPRINTS = [
@@ -73,10 +74,10 @@ def create_app(
 def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.datetime]) -> State:
     keys = Keys(
         secret=settings.secret_key,
-        index=settings.index_key,
         access_key=settings.access_token_key_file,
         issuer=settings.public_url,
     )
+    vault = Vault(data_keys=settings.data_keys, index_keys=settings.index_keys)
     db = db or Database.at(settings.database_url, **POOL)
     # One call at a time in each process, so that a slow store holds one thread.
     storage = open_storage(settings.storage_url, at_once=1)
@@ -91,8 +92,9 @@ def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.dat
         settings=settings,
         db=db,
         keys=keys,
+        vault=vault,
         storage=storage,
-        provider=RelyingParty(settings.oidc_issuer, keys.number_index),
+        provider=RelyingParty(settings.oidc_issuer),
         revocations=Revocations(db),
         now=now,
         readiness=readiness,

@@ -41,7 +41,7 @@ def create_admin(name: str, citizen_number: str) -> None:
     try:
         with current.db.transaction() as session:
             identity.create_administrator(
-                session, current.keys.number_index(citizen_number), name=name, at=current.now()
+                session, citizen_number, vault=current.vault, name=name, at=current.now()
             )
     except DomainError as error:
         raise click.ClickException(str(error)) from error

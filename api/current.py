@@ -14,6 +14,7 @@ from api.revocations import Revocations
 from models import Database
 from services.storage import Storage
 from services.tokens import Keys
+from services.vault import Vault
 from settings import Settings
 
 EXTENSION = "c_thainguyen"
@@ -26,6 +27,7 @@ class State:
     settings: Settings
     db: Database
     keys: Keys
+    vault: Vault
     storage: Storage
     provider: RelyingParty
     revocations: Revocations

@@ -5,9 +5,10 @@ its discovery document, so another issuer is a matter of settings.
 """
 
 import datetime as dt
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,10 @@ PATIENCE_S = 5.0
 CONNECT_S = 2.0
 MAX_ANSWER = 256 * 1024
 ASYMMETRIC = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
-SCOPES = ("openid", "profile", "citizen_id")
+SCOPES = ("openid", "profile", "phone", "citizen_id")
+CITIZEN_NUMBER = re.compile(r"[0-9]{12}")
+# A year alone where no more is known (OpenID Connect Core 5.1).
+BIRTH_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}-[0-9]{2})?")
 
 
 class CodeRefused(Invalid):
@@ -82,11 +86,8 @@ class _Cached:
 class RelyingParty:
     """Exchanges codes; one at a time in each process, so a slow provider holds one thread."""
 
-    def __init__(
-        self, issuer: str, number_index: Callable[[str], bytes], http: httpx.Client | None = None
-    ) -> None:
+    def __init__(self, issuer: str, http: httpx.Client | None = None) -> None:
         self.issuer = issuer
-        self._number_index = number_index
         self._http = http or httpx.Client(follow_redirects=False)
         self._turn = threading.Semaphore(1)
         self._until = 0.0
@@ -163,9 +164,11 @@ class RelyingParty:
         return payload
 
     def _person(self, payload: dict[str, Any]) -> PersonClaims:
-        number = payload.get("citizen_number")
-        if number is not None and not (isinstance(number, str) and number.isdecimal()):
+        number, birth_date = payload.get("citizen_number"), payload.get("birthdate")
+        if number is not None and not CITIZEN_NUMBER.fullmatch(number):
             raise ProviderAnswerInvalid("citizen_number")
+        if birth_date is not None and not BIRTH_DATE.fullmatch(birth_date):
+            raise ProviderAnswerInvalid("birthdate")
         return PersonClaims(
             issuer=self.issuer,
             subject=str(payload["sub"]),
@@ -174,7 +177,9 @@ class RelyingParty:
             auth_time=dt.datetime.fromtimestamp(
                 payload.get("auth_time", payload["iat"]), tz=dt.UTC
             ),
-            number_index=self._number_index(number) if number else None,
+            citizen_number=number,
+            phone=payload.get("phone_number"),
+            birth_date=birth_date,
         )
 
     def _key(self, kid: str | None) -> jwt.PyJWK:

@@ -65,7 +65,6 @@ class Subjects:
         self.url = environment["DATABASE_URL"]
         self._keys = Keys(
             secret=environment["SECRET_KEY"],
-            index=environment["INDEX_KEY"],
             access_key=Path(environment["ACCESS_TOKEN_KEY_FILE"]),
             issuer=environment["PUBLIC_URL"],
         )

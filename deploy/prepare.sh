@@ -31,6 +31,8 @@ secret() {
 
 word() { openssl rand -hex 32; }
 
+first_key() { echo "1:$(word)"; }
+
 # address ROLE: as the containers reach the database.
 address() {
     echo "postgresql://$1:$(cat "$secrets/$1_password")@/c_thainguyen?host=/run/postgresql"
@@ -46,8 +48,11 @@ folder "$data/postgres" 999:999
 folder "$data/photos" 10003:10001
 folder "$backup/database" 999:999
 
-for each in postgres_password owner_password app_password secret_key index_key; do
+for each in postgres_password owner_password app_password secret_key; do
     secret "$each" word
+done
+for each in data_keys index_keys; do
+    secret "$each" first_key
 done
 secret database_url address app
 secret migration_database_url address owner

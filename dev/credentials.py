@@ -17,7 +17,10 @@ def provide(directory: Path, *, token_uri: str) -> dict[str, str]:
     directory.chmod(0o700)
     values = {
         name: _kept(directory / name.lower(), _key).read_text()
-        for name in ("SECRET_KEY", "INDEX_KEY", "OIDC_CLIENT_SECRET", "OIDC_ADMIN_CLIENT_SECRET")
+        for name in ("SECRET_KEY", "OIDC_CLIENT_SECRET", "OIDC_ADMIN_CLIENT_SECRET")
+    } | {
+        name: _kept(directory / name.lower(), lambda: f"1:{_key()}").read_text()
+        for name in ("DATA_KEYS", "INDEX_KEYS")
     }
     firebase = directory / "firebase.json"
     write_service_account(firebase, token_uri)

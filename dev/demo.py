@@ -22,7 +22,8 @@ def main() -> None:
         for person in staff:
             invite(
                 session,
-                state.keys.number_index(person["citizen_number"]),
+                person["citizen_number"],
+                vault=state.vault,
                 name=person["name"],
                 roles=[role(text) for text in person["roles"]],
                 at=utc_now(),

@@ -4,7 +4,14 @@ import datetime as dt
 import enum
 import uuid
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -37,8 +44,8 @@ class Role(enum.StrEnum):
 class Citizen(Base):
     """A person who signed in at least once.
 
-    The citizen number itself is not stored: a keyed hash is enough to recognise an invited member
-    of staff, and what is not stored cannot leak.
+    Number, phone and date of birth are sealed by services.vault with the person's own data_key;
+    the number is found again by its blind index.
     """
 
     __tablename__ = "citizens"
@@ -52,6 +59,11 @@ class Citizen(Base):
     subject: Mapped[str] = mapped_column(String(255))
     name: Mapped[str]
     number_index: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    index_key_id: Mapped[int] = mapped_column(server_default="1")
+    data_key: Mapped[bytes | None]
+    number_sealed: Mapped[bytes | None]
+    phone_sealed: Mapped[bytes | None]
+    birth_date_sealed: Mapped[bytes | None]
     locale: Mapped[str] = mapped_column(String(2))
     home_place_code: Mapped[str | None] = mapped_column(ForeignKey("places.code"))
     created_at: Mapped[dt.datetime]
@@ -75,6 +87,9 @@ class Staff(Base):
 
     id: Mapped[uuid_pk]
     number_index: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    index_key_id: Mapped[int] = mapped_column(server_default="1")
+    data_key: Mapped[bytes | None]
+    number_sealed: Mapped[bytes | None]
     name: Mapped[str]
     citizen_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("citizens.id"), unique=True)
     disabled_at: Mapped[dt.datetime | None]

@@ -9,6 +9,8 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
 _SPACES = re.compile(r"\s+")
+# After +84 or 0: nine digits of a mobile number, ten of a landline (02xx).
+_PHONE = re.compile(r"(?:\+?84|0)([35789]\d{8}|2\d{9})", re.ASCII)
 
 
 def fold(text: str) -> str:
@@ -23,3 +25,9 @@ def tidy(text: str) -> str:
     What nobody sees goes: control characters, blanks of no width, marks that turn the reading.
     """
     return unicodedata.normalize("NFC", _UNSEEN.sub("", text)).strip()
+
+
+def phone(text: str) -> str | None:
+    """A Vietnamese number in E.164, mobile or of a landline; None when it is neither."""
+    found = _PHONE.fullmatch(re.sub(r"[\s.()-]", "", text))
+    return f"+84{found[1]}" if found else None

@@ -54,10 +54,9 @@ class AccessClaims:
 class Keys:
     """Every key of the web processes; each purpose has its own, derived by HKDF (RFC 5869)."""
 
-    def __init__(self, *, secret: str, index: str, access_key: Path, issuer: str) -> None:
+    def __init__(self, *, secret: str, access_key: Path, issuer: str) -> None:
         # Deriving costs more than the hash it is for, and the purposes are few.
         self._derived = functools.cache(functools.partial(_derive, secret.encode()))
-        self._index = index.encode()
         self.issuer = issuer
         key = load_pem_private_key(access_key.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
@@ -74,13 +73,6 @@ class Keys:
     def mac(self, purpose: str, message: bytes) -> bytes:
         """A keyed hash of 32 bytes; MACs of different purposes never match."""
         return hmac.digest(self._derived(purpose), message, "sha256")
-
-    def number_index(self, citizen_number: str) -> bytes:
-        """The blind index of a citizen number.
-
-        A plain hash would protect nothing: there are so few numbers that all can be tried.
-        """
-        return hmac.digest(self._index, b"citizen_number|" + citizen_number.encode(), "sha256")
 
     def jwks(self) -> dict[str, Any]:
         """The public key as a JWK set (RFC 7517), for whoever wants to check our tokens."""

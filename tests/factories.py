@@ -18,8 +18,11 @@ from services.identity import DeviceFacts, PersonClaims, TokenPair
 from services.identity.people import as_actor, invite, meet, recognise_staff
 from services.notifications import Registration
 from services.permissions import LEVEL_2, Actor, ActorKind
+from services.vault import Vault
 
-INDEX_KEY = "an index key of the tests, 32 or more"
+DATA_KEYS = {1: "a-data-key-of-the-tests-of-32-or-more"}
+INDEX_KEYS = {1: "an-index-key-of-the-tests-of-32-or-more"}
+VAULT = Vault(data_keys=DATA_KEYS, index_keys=INDEX_KEYS)
 CLIENTS = {"c-thainguyen-app": "app secret", "c-thainguyen-admin": "admin secret"}
 NOON = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
 # In the middle of the city of Thái Nguyên.
@@ -36,12 +39,14 @@ def claims(name: str = "Nguyễn Thị Thử", *, acr: str = LEVEL_2, number: in
         name=name,
         acr=acr,
         auth_time=NOON,
-        number_index=number.to_bytes(32),
+        citizen_number=f"0191{number:08}",
+        phone=f"09{number:08}",
+        birth_date="1990-08-15",
     )
 
 
 def a_citizen(session: Session, name: str = "Nguyễn Thị Thử") -> Citizen:
-    citizen = meet(session, claims(name), at=NOON)
+    citizen = meet(session, claims(name), vault=VAULT, at=NOON)
     session.commit()
     return citizen
 
@@ -59,13 +64,14 @@ def a_staff(
     told = claims(name)
     invite(
         session,
-        told.number_index,
+        told.citizen_number,
+        vault=VAULT,
         name=name,
         roles=[(Role(role), department) for role, department in roles],
         at=NOON,
     )
-    citizen = meet(session, told, at=NOON)
-    staff = recognise_staff(session, citizen, LEVEL_2)
+    citizen = meet(session, told, vault=VAULT, at=NOON)
+    staff = recognise_staff(session, citizen, told, vault=VAULT)
     session.commit()
     # Taken while the roles are loaded; a later read of the row may let go of them.
     staff.actor = as_actor(staff)
@@ -129,12 +135,13 @@ def signed_in(
         name=citizen.name,
         acr=LEVEL_2,
         auth_time=NOON,
-        number_index=citizen.number_index,
+        citizen_number=VAULT.read(citizen, "number"),
     )
     pair = identity.sign_in(
         session,
         told,
         keys=app.extensions[EXTENSION].keys,
+        vault=VAULT,
         audience=Audience.STAFF if staff else Audience.CITIZEN,
         device=DeviceFacts(installation_id or secrets.token_urlsafe(24), "android"),
         at=at or dt.datetime.now(dt.UTC),

@@ -6,9 +6,8 @@ import pytest
 from sqlalchemy import delete, func, select, update
 
 from api.app import create_app
-from api.current import EXTENSION
 from models import AuditEvent, Category, LegacyPair, Place, Role, RoleGrant, Staff
-from tests import stores
+from tests import factories, stores
 
 NUMBER = "019099000001"
 
@@ -21,14 +20,14 @@ def run(app):
     return command
 
 
-def test_an_administrator_is_invited_by_a_number_that_is_typed(run, app, session):
+def test_an_administrator_is_invited_by_a_number_that_is_typed(run, session):
     result = run("create-admin", "--name", "Ma Văn Quản", typed=f"{NUMBER}\n")
 
     staff = session.scalars(select(Staff)).one()
     grants = session.execute(select(RoleGrant.role, RoleGrant.department_code)).all()
     assert result.exit_code == 0
     assert (staff.name, staff.citizen_id) == ("Ma Văn Quản", None)
-    assert staff.number_index == app.extensions[EXTENSION].keys.number_index(NUMBER)
+    assert staff.number_index == factories.VAULT.index(NUMBER)
     assert grants == [(Role.ADMINISTRATOR, None)]
     assert session.scalars(select(AuditEvent.action)).all() == ["staff:invite"]
 

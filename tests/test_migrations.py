@@ -428,6 +428,7 @@ EXCUSED = {
         "prefer-bigint-over-int": "counts of attempts, pixels, days and versions stay small",
         "prefer-bigint-over-smallint": "positions, ratings and reopenings stay small",
     },
+    "0003": {"prefer-bigint-over-int": "the number of a key fits a byte"},
 }
 
 

@@ -10,7 +10,8 @@ NEEDED = {
     "DATABASE_URL",
     "PUBLIC_URL",
     "SECRET_KEY",
-    "INDEX_KEY",
+    "DATA_KEYS",
+    "INDEX_KEYS",
     "ACCESS_TOKEN_KEY_FILE",
     "OIDC_ISSUER",
     "OIDC_CLIENT_ID",
@@ -29,7 +30,8 @@ def environment(access_key) -> dict[str, str]:
         "DATABASE_URL": f"postgresql://app:{CANARY}@127.0.0.1/db",
         "PUBLIC_URL": "https://c.test/",
         "SECRET_KEY": CANARY,
-        "INDEX_KEY": CANARY,
+        "DATA_KEYS": f"2:{CANARY} 1:{CANARY}",
+        "INDEX_KEYS": f"1:{CANARY}",
         "ACCESS_TOKEN_KEY_FILE": str(access_key),
         "OIDC_ISSUER": "https://id.test",
         "OIDC_CLIENT_ID": "app",
@@ -65,7 +67,8 @@ def test_what_is_empty_is_missing(environment, name):
 
 FAULTS = {
     ("SECRET_KEY", "canary-that-is-short"): "SECRET_KEY is shorter than 32 characters",
-    ("INDEX_KEY", "canary-" * 4): "INDEX_KEY is shorter than 32 characters",
+    ("DATA_KEYS", "canary" * 8): "DATA_KEYS is no list of NUMBER:SECRET, numbers from 1 to 255",
+    ("INDEX_KEYS", "1:canary-canary"): "INDEX_KEYS has a key shorter than 32 characters",
     ("PUBLIC_URL", "canary.test"): "PUBLIC_URL is no http(s) address",
     ("OIDC_ISSUER", "file:///canary"): "OIDC_ISSUER is no http(s) address",
     ("ACCESS_TOKEN_KEY_FILE", "/nowhere/canary"): "ACCESS_TOKEN_KEY_FILE names no file",
@@ -130,9 +133,9 @@ def test_a_file_without_a_secret_is_named_but_not_where_it_is(environment, tmp_p
 
 def test_an_empty_file_holds_no_secret(environment, tmp_path):
     (tmp_path / "empty").write_text("\n")
-    wrong = {"INDEX_KEY": "", "INDEX_KEY_FILE": str(tmp_path / "empty")}
+    wrong = {"SECRET_KEY": "", "SECRET_KEY_FILE": str(tmp_path / "empty")}
 
-    with pytest.raises(SettingsError, match=r"^Settings: INDEX_KEY is missing$"):
+    with pytest.raises(SettingsError, match=r"^Settings: SECRET_KEY is missing$"):
         Settings.from_env(environment | wrong)
 
 

@@ -19,7 +19,7 @@ from api.schemas.identity import (
 )
 from services import identity
 from services.errors import Invalid
-from services.identity.people import UnknownHomePlace
+from services.identity.people import PhoneUnlikely, UnknownHomePlace
 from services.limits import RateLimited
 from services.permissions import LEVEL_2
 
@@ -73,6 +73,7 @@ def login(asked: dict[str, Any]) -> Any:
             session,
             claims,
             keys=current.keys,
+            vault=current.vault,
             audience=asked["audience"],
             device=identity.DeviceFacts(**asked["device"]),
             at=current.now(),
@@ -116,11 +117,11 @@ def me() -> Any:
 @blp.patch("/me")
 @blp.arguments(MeIn)
 @blp.response(200, MeOut)
-@fails(UnknownHomePlace)
+@fails(UnknownHomePlace, PhoneUnlikely)
 def update_me(changes: dict[str, Any]) -> Any:
-    """Change the language or the home place"""
+    """Change the phone number, the language or the home place"""
     with current.db.transaction() as session:
-        return _me(identity.update_me(session, auth.actor(), **changes))
+        return _me(identity.update_me(session, auth.actor(), vault=current.vault, **changes))
 
 
 @keys.get("/.well-known/jwks.json")
@@ -135,6 +136,7 @@ def _me(citizen: Any) -> dict[str, Any]:
     return {
         "id": citizen.id,
         "name": citizen.name,
+        "phone": current.vault.read(citizen, "phone"),
         "locale": citizen.locale,
         "home_place_code": citizen.home_place_code,
         "acr": auth.actor().acr,

@@ -62,6 +62,7 @@ class AuthConfigOut(Output):
 
 
 class MeIn(Input):
+    phone = string(8, 20, allow_none=True, metadata={"description": "A Vietnamese number."})
     locale = fields.String(validate=validate.OneOf(["vi", "en"]))
     home_place = fields.String(allow_none=True, validate=validate.Length(5, 5))
 
@@ -69,6 +70,7 @@ class MeIn(Input):
 class MeOut(Output):
     id = fields.UUID()
     name = fields.String()
+    phone = fields.String(allow_none=True, metadata={"description": "E.164"})
     locale = fields.String()
     home_place = fields.String(attribute="home_place_code", allow_none=True)
     acr = fields.String()

@@ -11,6 +11,7 @@ from services import audit
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
 from services.permissions import Actor
 from services.tokens import hashed, new_secret
+from services.vault import Vault
 
 IDLE = dt.timedelta(minutes=30)
 ABSOLUTE = dt.timedelta(hours=10)
@@ -26,13 +27,14 @@ class AdminVisit:
     session_hash: bytes
 
 
-def enter_admin(session: Session, claims: PersonClaims, *, at: dt.datetime) -> str:
+def enter_admin(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetime) -> str:
     """Start a session and return the secret for its cookie.
 
     Raises:
         NotStaff
     """
-    staff = recognise_staff(session, meet(session, claims, at=at), claims.acr)
+    citizen = meet(session, claims, vault=vault, at=at)
+    staff = recognise_staff(session, citizen, claims, vault=vault)
     secret = new_secret()
     session.add(
         AdminSession(token_hash=hashed(secret), staff_id=staff.id, created_at=at, last_seen_at=at)

@@ -2,17 +2,20 @@
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
 from models import Citizen, Place, Role, RoleGrant, Staff
+from models.base import new_id
 from services import audit
 from services.errors import Conflict, Forbidden, Invalid
 from services.permissions import LEVEL_2, Actor, ActorKind, Grant
+from services.text import phone
+from services.vault import Vault
 
 
 class NotStaff(Forbidden):
@@ -25,6 +28,12 @@ class UnknownHomePlace(Invalid):
     """home_place is no commune or ward of the province."""
 
     vi = "home_place không phải là xã, phường của tỉnh."
+
+
+class PhoneUnlikely(Invalid):
+    """This is no Vietnamese phone number."""
+
+    vi = "Đây không phải là số điện thoại Việt Nam."
 
 
 class AlreadyStaff(Conflict):
@@ -42,16 +51,19 @@ class PersonClaims:
     name: str
     acr: str
     auth_time: dt.datetime
-    number_index: bytes | None
+    citizen_number: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    birth_date: str | None = field(default=None, repr=False)
 
 
-def meet(session: Session, claims: PersonClaims, *, at: dt.datetime) -> Citizen:
+def meet(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetime) -> Citizen:
     """The citizen of these claims, made at the first meeting.
 
-    Only issuer and subject decide who somebody is; a name or a phone proves nothing.
+    Only issuer and subject decide who somebody is; a name or a phone proves nothing. What the
+    provider does not tell this time stays as it was.
     """
-    told = {"name": claims.name, "number_index": claims.number_index}
-    return session.scalars(
+    told = {"name": claims.name}
+    citizen = session.scalars(
         insert(Citizen)
         .values(
             issuer=claims.issuer,
@@ -64,19 +76,34 @@ def meet(session: Session, claims: PersonClaims, *, at: dt.datetime) -> Citizen:
         .returning(Citizen)
         .execution_options(populate_existing=True)
     ).one()
+    if claims.citizen_number is not None:
+        citizen.number_index = vault.index(claims.citizen_number)
+        citizen.index_key_id = vault.index_key_id
+        vault.write(citizen, "number", claims.citizen_number)
+    if claims.birth_date is not None:
+        vault.write(citizen, "birth_date", claims.birth_date)
+    # Who gave us another number than the provider's wants to be reached there.
+    if citizen.phone_sealed is None and claims.phone is not None:
+        vault.write(citizen, "phone", phone(claims.phone))
+    return citizen
 
 
 def get_citizen(session: Session, actor: Actor) -> Citizen:
     return session.get_one(Citizen, actor.id)
 
 
-def update_me(session: Session, actor: Actor, **changes: Any) -> Citizen:
-    """Change the language or the home place.
+def update_me(session: Session, actor: Actor, *, vault: Vault, **changes: Any) -> Citizen:
+    """Change the language, the home place or the phone number.
 
     Raises:
-        UnknownHomePlace
+        UnknownHomePlace, PhoneUnlikely
     """
     citizen = get_citizen(session, actor)
+    if "phone" in changes:
+        number = changes["phone"] and phone(changes["phone"])
+        if changes["phone"] and number is None:
+            raise PhoneUnlikely
+        vault.write(citizen, "phone", number)
     if "locale" in changes:
         citizen.locale = changes["locale"]
     if "home_place" in changes:
@@ -88,17 +115,22 @@ def update_me(session: Session, actor: Actor, **changes: Any) -> Citizen:
     return citizen
 
 
-def recognise_staff(session: Session, citizen: Citizen, acr: str) -> Staff:
+def recognise_staff(
+    session: Session, citizen: Citizen, claims: PersonClaims, *, vault: Vault
+) -> Staff:
     """The staff row of this citizen, bound to them at their first entry.
 
     Raises:
         NotStaff: below level 2, not invited, or disabled.
     """
-    if acr != LEVEL_2 or citizen.number_index is None:
+    if claims.acr != LEVEL_2 or claims.citizen_number is None:
         raise NotStaff
     staff = session.scalar(
         select(Staff)
-        .where(Staff.number_index == citizen.number_index, Staff.disabled_at.is_(None))
+        .where(
+            Staff.number_index.in_(vault.indexes(claims.citizen_number)),
+            Staff.disabled_at.is_(None),
+        )
         .options(selectinload(Staff.grants))
     )
     if staff is None or staff.citizen_id not in {None, citizen.id}:
@@ -127,24 +159,29 @@ def as_actor(staff: Staff, *, session_id: uuid.UUID | None = None) -> Actor:
 
 def invite(
     session: Session,
-    number_index: bytes,
+    citizen_number: str,
     *,
+    vault: Vault,
     name: str,
     roles: list[tuple[Role, str | None]],
     at: dt.datetime,
 ) -> Staff:
     """A staff row with its roles, each for a department or for all; made or brought up to date."""
-    session.execute(
-        insert(Staff)
-        .values(number_index=number_index, name=name, created_at=at)
-        .on_conflict_do_nothing(index_elements=[Staff.number_index])
-    )
-    staff = session.scalars(
+    # The row may still have the index of a former key, which no constraint can compare with ours.
+    indexes = vault.indexes(citizen_number)
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(indexes[-1].hex(), 0))
+    session.execute(select(lock))
+    staff = session.scalar(
         select(Staff)
-        .where(Staff.number_index == number_index)
+        .where(Staff.number_index.in_(indexes))
         .options(selectinload(Staff.grants))
         .with_for_update(of=Staff)
-    ).one()
+    )
+    if staff is None:
+        staff = Staff(id=new_id(), number_index=indexes[0], name=name, created_at=at)
+        staff.index_key_id = vault.index_key_id
+        session.add(staff)
+    vault.write(staff, "number", citizen_number)
     wanted = set(roles)
     staff.grants[:] = [
         grant for grant in staff.grants if (grant.role, grant.department_code) in wanted
@@ -167,14 +204,17 @@ def invite(
 
 
 def create_administrator(
-    session: Session, number_index: bytes, *, name: str, at: dt.datetime
+    session: Session, citizen_number: str, *, vault: Vault, name: str, at: dt.datetime
 ) -> Staff:
     """The first administrator, made on the command line.
 
     Raises:
         AlreadyStaff: roles of existing staff are changed in the staff view, not here.
     """
-    known = session.scalar(select(Staff.id).where(Staff.number_index == number_index))
+    known = session.scalar(
+        select(Staff.id).where(Staff.number_index.in_(vault.indexes(citizen_number)))
+    )
     if known is not None:
         raise AlreadyStaff
-    return invite(session, number_index, name=name, roles=[(Role.ADMINISTRATOR, None)], at=at)
+    roles: list[tuple[Role, str | None]] = [(Role.ADMINISTRATOR, None)]
+    return invite(session, citizen_number, vault=vault, name=name, roles=roles, at=at)

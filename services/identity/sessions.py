@@ -20,6 +20,7 @@ from services.errors import Unauthenticated
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
 from services.permissions import Actor
 from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
+from services.vault import Vault
 
 # How long a session lives untouched, and at most; the staff's are those of the staff view.
 SLIDING = {Audience.CITIZEN: dt.timedelta(days=60), Audience.STAFF: dt.timedelta(minutes=30)}
@@ -70,6 +71,7 @@ def sign_in(
     claims: PersonClaims,
     *,
     keys: Keys,
+    vault: Vault,
     audience: Audience,
     device: DeviceFacts,
     at: dt.datetime,
@@ -81,10 +83,10 @@ def sign_in(
     Raises:
         NotStaff: audience staff without an invitation, or below level 2.
     """
-    citizen = meet(session, claims, at=at)
+    citizen = meet(session, claims, vault=vault, at=at)
     roles: list[str] = []
     if audience is Audience.STAFF:
-        roles = as_actor(recognise_staff(session, citizen, claims.acr)).roles
+        roles = as_actor(recognise_staff(session, citizen, claims, vault=vault)).roles
     installation = hashed(device.installation_id)
     # Two sign-ins at once on one phone wait for each other, so that one session is left.
     lock = func.pg_advisory_xact_lock(func.hashtextextended(installation.hex(), 0))

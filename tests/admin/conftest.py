@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from api.current import EXTENSION
 from dev.journey import browse
 from models import Citizen, Role
 from services import identity
@@ -73,9 +72,9 @@ def enter(app, session, clock, staff):
         name=citizen.name,
         acr=LEVEL_2,
         auth_time=clock.now,
-        number_index=citizen.number_index,
+        citizen_number=factories.VAULT.read(citizen, "number"),
     )
-    secret = identity.enter_admin(session, told, at=clock.now)
+    secret = identity.enter_admin(session, told, vault=factories.VAULT, at=clock.now)
     session.commit()
     client = app.test_client()
     client.set_cookie("admin", secret, path="/admin")
@@ -95,9 +94,8 @@ def report(session, citizen):
 class Provider:
     """The provider as a person meets it, and the staff rows behind its accounts."""
 
-    def __init__(self, url, app, session):
+    def __init__(self, url, session):
         self.url = url
-        self.keys = app.extensions[EXTENSION].keys
         self.session = session
 
     def invite(self, username, role="dispatcher", department=None):
@@ -105,7 +103,8 @@ class Provider:
         person = next(person for person in people if person["username"] == username)
         staff = invite(
             self.session,
-            self.keys.number_index(person["citizen_number"]),
+            person["citizen_number"],
+            vault=factories.VAULT,
             name=person["name"],
             roles=[(Role(role), department)],
             at=factories.NOON,
@@ -121,6 +120,6 @@ class Provider:
 
 
 @pytest.fixture
-def provider(provider_url, app, session):
-    yield Provider(provider_url, app, session)
+def provider(provider_url, session):
+    yield Provider(provider_url, session)
     httpx.delete(f"{provider_url}/demo/faults")

@@ -38,14 +38,14 @@ def chromium():
 @pytest.fixture
 def office(live, provider_url):
     """The real server with its staff invited."""
-    keys = live.app.extensions[EXTENSION].keys
     people = httpx.get(f"{provider_url}/demo/people").json()
     with live.database.sessions() as session:
         for person in people:
             if grant := STAFF.get(person["username"]):
                 invite(
                     session,
-                    keys.number_index(person["citizen_number"]),
+                    person["citizen_number"],
+                    vault=factories.VAULT,
                     name=person["name"],
                     roles=[grant],
                     at=dt.datetime.now(dt.UTC),

@@ -48,7 +48,7 @@ def test_the_request_to_the_provider_has_pkce_state_nonce_and_level_2(client):
     answer = client.get("/admin/login")
 
     asked = parse_qs(urlsplit(answer.headers["Location"]).query)
-    assert asked["scope"] == ["openid profile citizen_id"]
+    assert asked["scope"] == ["openid profile phone citizen_id"]
     assert asked["acr_values"] == ["urn:thainguyen:loa:2"]
     assert asked["redirect_uri"] == ["http://127.0.0.1/admin/callback"]
     assert asked["code_challenge_method"] == ["S256"]

@@ -117,7 +117,6 @@ def a_stack(
     }
     keys = Keys(
         secret=secrets["SECRET_KEY"],
-        index=secrets["INDEX_KEY"],
         access_key=Path(secrets["ACCESS_TOKEN_KEY_FILE"]),
         issuer=url,
     )

@@ -168,7 +168,6 @@ def phone(running, secrets) -> Iterator[journey.App]:
     database.close()
     keys = Keys(
         secret=(secrets / "secret_key").read_text().strip(),
-        index=(secrets / "index_key").read_text().strip(),
         access_key=secrets / "access_token_key",
         issuer=base,
     )

@@ -34,10 +34,16 @@ def demo_person(phone: Phone, username: str) -> dict:
     return next(person for person in people if person["username"] == username)
 
 
-def invited(app, session, phone: Phone, username: str) -> None:
+def invited(session, phone: Phone, username: str) -> None:
     number = demo_person(phone, username)["citizen_number"]
-    index = app.extensions[EXTENSION].keys.number_index(number)
-    invite(session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON)
+    invite(
+        session,
+        number,
+        vault=factories.VAULT,
+        name="Cán bộ",
+        roles=[(Role.DISPATCHER, None)],
+        at=factories.NOON,
+    )
     session.commit()
 
 
@@ -94,14 +100,17 @@ def test_two_people_are_two(now_client, phone):
     assert first["citizen"]["id"] != second["citizen"]["id"]
 
 
-def test_the_citizen_number_is_not_stored(now_client, phone, session):
-    number = demo_person(phone, "dan06")["citizen_number"]
+def test_number_phone_and_date_of_birth_are_stored_sealed(now_client, phone, session):
+    person = demo_person(phone, "dan06")
 
     now_client.post(LOGIN, json=phone.login("dan06"))
 
     (citizen,) = session.scalars(select(Citizen))
-    assert number not in str(vars(citizen))
-    assert len(citizen.number_index) == 32
+    opened = {name: factories.VAULT.read(citizen, name) for name in ("number", "phone")}
+    assert opened["number"] == person["citizen_number"]
+    assert not any(value in str(vars(citizen)) for value in opened.values())
+    assert factories.VAULT.read(citizen, "birth_date").startswith("19")
+    assert citizen.number_index == factories.VAULT.index(person["citizen_number"])
 
 
 WRONG = {
@@ -175,8 +184,8 @@ def test_the_app_is_told_how_to_begin(now_client, settings):
     assert settings.oidc_client_secret not in str(told)
 
 
-def test_staff_get_a_token_for_the_staff_operations(now_app, now_client, session, phone):
-    invited(now_app, session, phone, "dieuphoi1")
+def test_staff_get_a_token_for_the_staff_operations(now_client, session, phone):
+    invited(session, phone, "dieuphoi1")
 
     told = now_client.post(LOGIN, json=phone.login("dieuphoi1", audience="staff")).json
 
@@ -195,8 +204,8 @@ def test_who_is_no_staff_gets_no_staff_token(now_client, phone, session):
     assert counted(session) == before
 
 
-def test_staff_at_level_1_get_no_staff_token(now_app, now_client, session, phone):
-    invited(now_app, session, phone, "dan30")
+def test_staff_at_level_1_get_no_staff_token(now_client, session, phone):
+    invited(session, phone, "dan30")
     assert demo_person(phone, "dan30")["acr"].endswith(":1")
 
     answer = now_client.post(LOGIN, json=phone.login("dan30", audience="staff"))
@@ -204,8 +213,8 @@ def test_staff_at_level_1_get_no_staff_token(now_app, now_client, session, phone
     assert (answer.status_code, answer.json["code"]) == (403, "not_staff")
 
 
-def test_staff_signed_in_as_citizens_hold_no_staff_token(now_app, now_client, session, phone):
-    invited(now_app, session, phone, "dieuphoi2")
+def test_staff_signed_in_as_citizens_hold_no_staff_token(now_client, session, phone):
+    invited(session, phone, "dieuphoi2")
 
     told = now_client.post(LOGIN, json=phone.login("dieuphoi2")).json
 

@@ -29,10 +29,49 @@ def test_somebody_sees_who_they_are(client, citizen, headers):
     assert answer.json == {
         "id": str(citizen.id),
         "name": "Dương Thị Mình",
+        "phone": factories.VAULT.read(citizen, "phone"),
         "locale": "vi",
         "home_place": None,
         "acr": "urn:thainguyen:loa:2",
     }
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("0912 345 678", "+84912345678"),
+        ("+84.912.345.678", "+84912345678"),
+        ("84912345678", "+84912345678"),
+        ("(0208) 385-5688", "+842083855688"),
+        (None, None),
+    ],
+)
+def test_somebody_changes_their_phone_number(client, session, citizen, headers, typed, kept):
+    answer = client.patch(ME, json={"phone": typed}, headers=headers)
+
+    session.expire_all()
+    assert (answer.status_code, answer.json["phone"]) == (200, kept)
+    assert factories.VAULT.read(session.get_one(Citizen, citizen.id), "phone") == kept
+
+
+@pytest.mark.parametrize("typed", ["0112345678", "+1 202 555 0123", "091234567", "٠٩١٢٣٤٥٦٧٨"])
+def test_a_phone_number_is_a_vietnamese_one(client, session, citizen, headers, typed):
+    before = stored(session, citizen)
+
+    answer = client.patch(ME, json={"phone": typed}, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "phone_unlikely")
+    assert stored(session, citizen) == before
+
+
+def test_the_number_that_somebody_chose_outlives_the_providers(
+    app, client, session, citizen, headers
+):
+    client.patch(ME, json={"phone": "0987654321"}, headers=headers)
+
+    again = factories.bearer(app, session, citizen)
+
+    assert client.get(ME, headers=again).json["phone"] == "+84987654321"
 
 
 def test_somebody_changes_language_and_home(client, session, citizen, headers):

@@ -349,6 +349,7 @@ def test_two_sign_ins_at_once_on_one_phone_leave_one_session(committed, settings
                 own,
                 told,
                 keys=keys,
+                vault=factories.VAULT,
                 audience=Audience.CITIZEN,
                 device=device,
                 at=factories.NOON,
