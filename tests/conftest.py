@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,8 +184,14 @@ class LateApp:
 
 
 @pytest.fixture
-def settings(access_key, provider_url, tmp_path) -> Settings:
-    return Settings(
+def settings(make_settings, tmp_path) -> Settings:
+    return make_settings(tmp_path / "files")
+
+
+@pytest.fixture(scope="session")
+def make_settings(access_key, provider_url) -> Callable[[Path], Settings]:
+    """The settings of an installation whose photos lie in a given folder."""
+    return lambda files: Settings(
         database_url="postgresql://nobody@127.0.0.1:1/none",
         public_url="http://localhost",
         secret_key=secrets.token_urlsafe(32),
@@ -198,7 +204,7 @@ def settings(access_key, provider_url, tmp_path) -> Settings:
         oidc_admin_client_id="c-thainguyen-admin",
         oidc_admin_client_secret=factories.CLIENTS["c-thainguyen-admin"],
         oidc_redirect_uris=("vn.gov.thainguyen.c:/oauth2redirect", "http://127.0.0.1/callback"),
-        storage_url=f"file://{tmp_path}/files",
+        storage_url=files.as_uri(),
         allow_unsafe_database=True,  # That of the tests is fast instead.
     )
 

@@ -45,6 +45,24 @@ def claims(name: str = "Nguyễn Thị Thử", *, acr: str = LEVEL_2, number: in
     )
 
 
+def claims_of(citizen: Citizen, **changes: object) -> PersonClaims:
+    """What the provider says of somebody known."""
+    told = {
+        "issuer": citizen.issuer,
+        "subject": citizen.subject,
+        "name": citizen.name,
+        "acr": LEVEL_2,
+        "auth_time": NOON,
+        "citizen_number": VAULT.read(citizen, "number"),
+    }
+    return PersonClaims(**told | changes)
+
+
+def now() -> dt.datetime:
+    """The moment at which access tokens of the tests are made, since they are checked by it."""
+    return dt.datetime.now(dt.UTC)
+
+
 def a_citizen(session: Session, name: str = "Nguyễn Thị Thử") -> Citizen:
     citizen = meet(session, claims(name), vault=VAULT, at=NOON)
     session.commit()
@@ -129,22 +147,14 @@ def signed_in(
     """The tokens of somebody who signed in: a citizen, or staff with a staff token."""
     staff = isinstance(person, Staff)
     citizen = session.get_one(Citizen, person.citizen_id) if staff else person
-    told = PersonClaims(
-        issuer=citizen.issuer,
-        subject=citizen.subject,
-        name=citizen.name,
-        acr=LEVEL_2,
-        auth_time=NOON,
-        citizen_number=VAULT.read(citizen, "number"),
-    )
     pair = identity.sign_in(
         session,
-        told,
+        claims_of(citizen),
         keys=app.extensions[EXTENSION].keys,
         vault=VAULT,
         audience=Audience.STAFF if staff else Audience.CITIZEN,
         device=DeviceFacts(installation_id or secrets.token_urlsafe(24), "android"),
-        at=at or dt.datetime.now(dt.UTC),
+        at=at or now(),
     )
     session.commit()
     return pair

@@ -10,9 +10,7 @@ import pytest
 from dev.journey import browse
 from models import Citizen, Role
 from services import identity
-from services.identity import PersonClaims
 from services.identity.people import invite
-from services.permissions import LEVEL_2
 from tests import factories
 
 
@@ -66,14 +64,7 @@ def desk(app, session, clock):
 
 def enter(app, session, clock, staff):
     citizen = session.get_one(Citizen, staff.citizen_id)
-    told = PersonClaims(
-        issuer=citizen.issuer,
-        subject=citizen.subject,
-        name=citizen.name,
-        acr=LEVEL_2,
-        auth_time=clock.now,
-        citizen_number=factories.VAULT.read(citizen, "number"),
-    )
+    told = factories.claims_of(citizen, auth_time=clock.now)
     secret = identity.enter_admin(session, told, vault=factories.VAULT, at=clock.now)
     session.commit()
     client = app.test_client()

@@ -1,0 +1,273 @@
+"""Who may do what, as one literal table: tests/policy.csv, a row for each operation.
+
+A cell says what an actor gets. Two answers with a stroke between them are for two objects: a
+citizen's own and somebody else's; for staff, one of their department and places and one of
+neither. An operation that the table lacks fails, and so does a row that no operation has.
+"""
+
+import csv
+import io
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.orm import sessionmaker
+
+import admin
+from api.app import create_app
+from api.current import EXTENSION
+from dev import openapi
+from models import Audience, Citizen, Database, InboxMessage, ReportState, Role, Visibility
+from services import identity
+from services.identity import DeviceFacts
+from tests import factories
+from tests.conftest import Clock
+
+TABLE = Path(__file__).with_name("policy.csv")
+HERE, ELSEWHERE = "so-xay-dung", "so-nong-nghiep-va-moi-truong"
+# Đồng Hỷ, some twelve kilometres from the city.
+FAR = {"lat": 21.66, "lng": 105.89}
+CITIZENS = ("citizen", "level_1", "clerk")
+STAFF = ("disabled", *(role.value for role in Role))
+ACTORS = ("anonymous", *CITIZENS, *STAFF)
+UNSAFE = ("INSERT", "UPDATE", "DELETE")
+
+
+def table() -> dict[str, dict[str, str]]:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        return {row.pop("operation"): row for row in csv.DictReader(file)}
+
+
+def operations() -> list[str]:
+    paths = openapi.document()["paths"]
+    methods = ("get", "post", "put", "patch", "delete")
+    return [
+        f"{name.upper()} {path}" for path, item in paths.items() for name in methods if name in item
+    ]
+
+
+@dataclass
+class World:
+    """An installation with one of everybody, and what each of them could ask for."""
+
+    app: object
+    database: Database
+    connection: object
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    # The value of each gap in an address, for an actor's own things and for others'.
+    things: dict[tuple[str, str], dict[str, object]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def world(engine, make_settings, tmp_path_factory):
+    with engine.connect() as connection:
+        outer = connection.begin()
+        database = Database(
+            sessionmaker(
+                connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            )
+        )
+        app = create_app(make_settings(tmp_path_factory.mktemp("files")), db=database, now=Clock())
+        admin.init_app(app)
+        built = World(app, database, connection)
+        with database.sessions() as session:
+            populate(built, session)
+        yield built
+        outer.rollback()
+
+
+def populate(world: World, session) -> None:
+    world.headers["anonymous"] = {}
+    stranger = factories.a_citizen(session)
+    others = things_of(world, session, stranger)
+    for name in CITIZENS:
+        if name == "clerk":
+            staff = factories.a_staff(session, (("handler", HERE),))
+            person = session.get_one(Citizen, staff.citizen_id)
+        else:
+            person = factories.a_citizen(session)
+        acr = "urn:thainguyen:loa:1" if name == "level_1" else "urn:thainguyen:loa:2"
+        world.headers[name] = signed_in(world.app, session, person, acr)
+        world.things[name, "own"] = things_of(world, session, person)
+        world.things[name, "other"] = others
+    world.things["anonymous", "own"] = world.things["anonymous", "other"] = others
+    here, elsewhere = others, things_of(world, session, stranger, ELSEWHERE, FAR)
+    for name in STAFF:
+        role = Role.DISPATCHER if name == "disabled" else Role(name)
+        staff = a_colleague(session, role, others["place"])
+        world.headers[name] = factories.bearer(world.app, session, staff)
+        if name == "disabled":
+            staff.disabled_at = factories.NOON
+        world.things[name, "own"] = here
+        world.things[name, "other"] = elsewhere
+    session.commit()
+
+
+def a_colleague(session, role: Role, place: str):
+    """Somebody with one role: of this department where it needs one, and of this place."""
+    department = HERE if role in {Role.HANDLER, Role.LEADER} else None
+    staff = factories.a_staff(session, ((role.value, department),))
+    session.refresh(staff, ["grants"])
+    staff.grants[0].place_codes = [place]
+    session.commit()
+    return staff
+
+
+def signed_in(app, session, person: Citizen, acr: str) -> dict[str, str]:
+    told = factories.claims_of(person, acr=acr)
+    state = app.extensions[EXTENSION]
+    pair = identity.sign_in(
+        session,
+        told,
+        keys=state.keys,
+        vault=state.vault,
+        audience=Audience.CITIZEN,
+        device=DeviceFacts(f"policy-{person.id}", "android"),
+        at=factories.now(),
+    )
+    session.commit()
+    return {"Authorization": f"Bearer {pair.access_token}"}
+
+
+def things_of(world: World, session, person, department=HERE, where=factories.CITY) -> dict:
+    """A published report that `department` works on, with a photo, a message and a session."""
+    mark = f"Chuyện riêng {uuid.uuid4()}"
+    report = factories.a_report(session, person, description=mark, **where)
+    finished = factories.resolved(session, factories.a_report(session, person, **where))
+    dispatcher = factories.a_staff(session)
+    report = factories.moved(
+        session, report, (dispatcher, {"to": ReportState.ASSIGNED, "department": department})
+    )
+    report.visibility, report.public_text = Visibility.PUBLIC, "Ổ gà."
+    message = session.scalars(
+        select(InboxMessage.id).where(InboxMessage.citizen_id == person.id)
+    ).first()
+    storage = world.app.extensions[EXTENSION].storage
+    session.commit()
+    return {
+        "mark": mark,
+        "report_id": report.id,
+        "resolved_id": finished.id,
+        "version": report.version,
+        "place": report.place_code,
+        "code": report.code,
+        "message_id": message,
+        "upload_id": factories.an_upload(session, person, storage),
+        "old_code": "05443",
+        "installation_id": "i" * 32,
+        "signed": "x",
+    }
+
+
+# What is sent beside the address; where it is not said, nothing is.
+def _edit(things):
+    return {"json": {"category": "cay-xanh"}, "headers": {"If-Match": f'"{things["version"]}"'}}
+
+
+def _move(things):
+    return {
+        "json": {"to": "in_progress"},
+        "headers": {"If-Match": f'"{things["version"]}"'},
+    }
+
+
+# Where a gap of an address is filled with something else than what is called like it.
+FILLED = {
+    "GET /api/v1/places/{code}": {"code": "place"},
+    "POST /api/v1/reports/{report_id}/rating": {"report_id": "resolved_id"},
+    "POST /api/v1/reports/{report_id}/reopening": {"report_id": "resolved_id"},
+}
+SENT = {
+    "POST /api/v1/auth/login": lambda _: {"json": {}},
+    "POST /api/v1/auth/refresh": lambda _: {"json": {"refresh_token": "none"}},
+    "PATCH /api/v1/me": lambda _: {"json": {"locale": "en"}},
+    "PUT /api/v1/me/devices/{installation_id}": lambda _: {
+        "json": {"platform": "android", "kind": "token", "value": "v" * 20}
+    },
+    "GET /api/v1/places/resolve": lambda _: {"query_string": factories.CITY},
+    "POST /api/v1/uploads": lambda _: {
+        "data": {"file": (io.BytesIO(factories.jpeg(64, 64)), "photo.jpg")}
+    },
+    "POST /api/v1/reports": lambda _: {
+        "json": {"category": "giao-thong", "description": "Ổ gà.", **factories.CITY},
+        "headers": {"Idempotency-Key": str(uuid.uuid4())},
+    },
+    "POST /api/v1/reports/{report_id}/rating": lambda _: {"json": {"score": 5}},
+    "POST /api/v1/reports/{report_id}/reopening": lambda _: {"json": {"reason": "Chưa xong."}},
+    "PATCH /api/v1/staff/reports/{report_id}": _edit,
+    "POST /api/v1/staff/reports/{report_id}/transitions": _move,
+}
+
+
+def answer(world: World, operation: str, actor: str, whose: str, **instead):
+    """What `actor` gets, and the statements that changed something; nothing of it stays."""
+    method, path = operation.split()
+    things = world.things[actor, whose]
+    filled = {gap: things[name] for gap, name in FILLED.get(operation, {}).items()}
+    things = things | filled | instead
+    sent = SENT.get(operation, lambda _: {})(things)
+    sent["headers"] = world.headers[actor] | sent.get("headers", {})
+    changes: list[str] = []
+
+    def note(*arguments):
+        cursor, statement = arguments[1:3]
+        counted = "rate_limits" in statement
+        if statement.startswith(UNSAFE) and cursor.rowcount and not counted:
+            changes.append(statement)
+
+    event.listen(world.connection.engine, "after_cursor_execute", note)
+    step = world.connection.begin_nested()
+    try:
+        client = world.app.test_client()
+        return client.open(path.format_map(things), method=method, **sent), changes
+    finally:
+        step.rollback()
+        event.remove(world.connection.engine, "after_cursor_execute", note)
+
+
+def test_the_table_has_every_operation_and_no_other():
+    assert sorted(table()) == sorted(operations())
+
+
+def test_the_table_has_every_actor():
+    for row in table().values():
+        assert tuple(row) == ACTORS
+        assert all(row.values())
+
+
+@pytest.mark.parametrize("operation", operations())
+def test_everybody_gets_what_the_table_says(world, operation):
+    expected = table().get(operation, dict.fromkeys(ACTORS, "missing"))
+    found = {}
+    for actor in ACTORS:
+        codes = []
+        for whose in ("own", "other"):
+            got, changes = answer(world, operation, actor, whose)
+            codes.append(str(got.status_code))
+            assert world.things[actor, "other"]["mark"] not in got.text, f"{actor} read it"
+            if got.status_code >= 400:
+                assert changes == [], f"{actor} was refused, and yet changed something"
+        found[actor] = "/".join(codes if codes[0] != codes[1] else codes[:1])
+
+    assert found == expected
+
+
+NAMED = [
+    (operation, gap)
+    for operation in operations()
+    for gap in ("report_id", "upload_id", "message_id")
+    if f"{{{gap}}}" in operation
+]
+
+
+@pytest.mark.parametrize(("operation", "gap"), NAMED, ids=lambda value: value)
+def test_what_is_not_yours_looks_like_what_does_not_exist(world, operation, gap):
+    actor = "handler" if "/staff/" in operation else "citizen"
+
+    others, _ = answer(world, operation, actor, "other")
+    nothing, _ = answer(world, operation, actor, "other", **{gap: uuid.uuid4()})
+
+    assert others.status_code == nothing.status_code == 404
+    assert others.json | {"request_id": ""} == nothing.json | {"request_id": ""}
