@@ -60,6 +60,7 @@ class App:
     installation_id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=15))
     person: dict[str, Any] = field(default_factory=dict)
+    refresh_token: str = field(default="", repr=False)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +100,7 @@ class App:
             },
         ).json()
         self.person = tokens["citizen"]
+        self.refresh_token = tokens["refresh_token"]
         self.http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
 
     def get(self, path: str, **options: Any) -> httpx.Response:

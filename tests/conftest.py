@@ -27,8 +27,8 @@ from models.base import connect
 from services import reference
 from settings import Settings
 from simulators.thainguyen_id.app import create_app as create_provider
-from tests import factories
-from tests.postgres import Server, server
+from tests import canaries, factories
+from tests.postgres import Server, leaks, server
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "ctn_template"
@@ -59,6 +59,19 @@ def postgres() -> Iterator[Server]:
             reference.load(session, rows)
         database.close()
         yield running
+        assert leaks(running) == ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test after which the log holds somebody's number or token has failed."""
+    del item, call
+    report = yield
+    leaked = canaries.in_lines_of_the_log("".join(text for _, text in report.sections))
+    if report.passed and leaked:
+        report.outcome = "failed"
+        report.longrepr = f"The log holds {sorted(leaked)}."
+    return report
 
 
 def migrate(running: Server, database: str) -> None:

@@ -19,6 +19,7 @@ from services.identity.people import as_actor, invite, meet, recognise_staff
 from services.notifications import Registration
 from services.permissions import LEVEL_2, Actor, ActorKind
 from services.vault import Vault
+from tests.canaries import issue
 
 DATA_KEYS = {1: "a-data-key-of-the-tests-of-32-or-more"}
 INDEX_KEYS = {1: "an-index-key-of-the-tests-of-32-or-more"}
@@ -39,8 +40,8 @@ def claims(name: str = "Nguyễn Thị Thử", *, acr: str = LEVEL_2, number: in
         name=name,
         acr=acr,
         auth_time=NOON,
-        citizen_number=f"0191{number:08}",
-        phone=f"09{number:08}",
+        citizen_number=issue(f"0191{number:08}"),
+        phone=issue(f"+849{number:08}"),
         birth_date="1990-08-15",
     )
 
@@ -157,6 +158,8 @@ def signed_in(
         at=at or now(),
     )
     session.commit()
+    issue(pair.access_token)
+    issue(pair.refresh_token)
     return pair
 
 

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from dev import postgres
+from tests import canaries
 
 
 class Server(Protocol):
@@ -80,3 +81,15 @@ def server() -> Iterator[Server]:
     else:
         with postgres.temporary() as cluster:
             yield cluster
+
+
+def leaks(running: Server) -> str:
+    """Where a canary lies open on this server, and which; empty when none does."""
+    if isinstance(running, Foreign):
+        names = (name.removesuffix(f"_{running.suffix}") for name in running.databases)
+        found = {word for name in names for word in canaries.in_tables(running.url("owner", name))}
+        return " ".join(sorted(found))
+    assert isinstance(running, postgres.Cluster)
+    with psycopg.connect(running.url(postgres.SUPERUSER), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+    return canaries.in_folder(running.home)

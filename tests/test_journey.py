@@ -9,10 +9,13 @@ import threading
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from dev import journey
+from dev.postgres import SUPERUSER, Cluster
+from tests import canaries
 from tests.processes import ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -37,6 +40,7 @@ class System:
     """`make run` without make; its lines are kept, and read so that it never waits for us."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = seven_free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         self.lines: list[str] = []
@@ -165,6 +169,30 @@ def test_the_log_holds_neither_numbers_nor_tokens_nor_words_of_reports(system):
     assert '"route":"/api/v1/reports"' in log
     for word in (*secret, "eyJ", "Ổ gà", journey.RESULT, "phone-"):
         assert word not in log
+
+
+def test_no_number_phone_or_token_lies_open_anywhere(system, monkeypatch):
+    people = httpx.get(f"http://127.0.0.1:{system.port + 1}/demo/people").json()
+    told = {person["citizen_number"] for person in people if person["username"] == "dan02"}
+    with journey.App(system.url, "dan02") as app:
+        app.sign_in()
+        told |= {app.refresh_token, app.http.headers["Authorization"].removeprefix("Bearer ")}
+        mine = app.get("/me").json()
+        told |= {mine["phone"], "0" + mine["phone"].removeprefix("+84")}
+        app.post("/auth/refresh", json={"refresh_token": app.refresh_token})
+    monkeypatch.setattr(canaries, "ISSUED", told)
+    figures = httpx.get(f"http://127.0.0.1:{system.port + 5}/metrics").text
+    pushes = httpx.get(f"http://127.0.0.1:{system.port + 3}/").text
+    cluster = Cluster(system.folder / "postgres", system.port + 6)
+    with psycopg.connect(cluster.url(SUPERUSER), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+
+    assert len(told) == 5
+    assert "notification_id" in pushes
+    for folder in {system.folder, cluster.home}:
+        assert canaries.in_folder(folder) == ""
+    written = "".join(system.lines)
+    assert not [word for word in told if word in figures + pushes + written]
 
 
 def test_the_figures_of_all_processes_are_added_up_where_only_this_machine_reaches_them(system):

@@ -1,0 +1,63 @@
+"""Numbers, phones and tokens that must lie open nowhere, and where they are looked for.
+
+Whatever the tests invent for a person is noted here. When the tests are over, the whole folder of
+the database server is searched for it: tables, indexes, what was rolled back, write-ahead log and
+server log. The application's own log is searched after each test.
+"""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+ISSUED: set[str] = set()
+# As they would stand in a line of the log.
+_LONG = re.compile(r"[A-Za-z0-9_.-]{20,}|[0-9]{9,}")
+
+
+def issue(value: str) -> str:
+    ISSUED.add(value)
+    return value
+
+
+def in_lines_of_the_log(text: str) -> set[str]:
+    """The canaries in what the application wrote, which are the lines that hold an object."""
+    lines = (line for line in text.splitlines() if line.startswith("{"))
+    return {word for line in lines for word in _LONG.findall(line)} & ISSUED
+
+
+def in_folder(folder: Path) -> str:
+    """The files below `folder` that hold a canary, with the canaries; empty when there are none."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as patterns:
+        patterns.write("\n".join(sorted(ISSUED)) + "\n")
+        patterns.flush()
+        command = ["grep", "--recursive", "--text", "--only-matching", "--fixed-strings"]
+        done = subprocess.run(
+            [*command, f"--file={patterns.name}", str(folder)],
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    if done.returncode > 1:
+        raise RuntimeError(done.stderr)
+    return done.stdout
+
+
+def in_tables(url: str) -> set[str]:
+    """The canaries in any table of one database, as its owner reads them."""
+    found: set[str] = set()
+    with psycopg.connect(url) as connection:
+        names = connection.execute(
+            "SELECT relname FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        for (name,) in names:
+            statement = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(name))
+            with connection.cursor().copy(statement) as rows:
+                for row in rows:
+                    found |= set(_LONG.findall(bytes(row).decode())) & ISSUED
+    return found
