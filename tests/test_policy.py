@@ -179,6 +179,8 @@ FILLED = {
     "POST /api/v1/reports/{report_id}/rating": {"report_id": "resolved_id"},
     "POST /api/v1/reports/{report_id}/reopening": {"report_id": "resolved_id"},
 }
+# Who of the staff may send what, where a handler may not.
+STAFF_THAT_MAY = {"PATCH /api/v1/staff/reports/{report_id}": "dispatcher"}
 SENT = {
     "POST /api/v1/auth/login": lambda _: {"json": {}},
     "POST /api/v1/auth/refresh": lambda _: {"json": {"refresh_token": "none"}},
@@ -201,13 +203,17 @@ SENT = {
 }
 
 
-def answer(world: World, operation: str, actor: str, whose: str, **instead):
+def answer(
+    world: World, operation: str, actor: str, whose: str, more: str | None = None, **instead
+):
     """What `actor` gets, and the statements that changed something; nothing of it stays."""
     method, path = operation.split()
     things = world.things[actor, whose]
     filled = {gap: things[name] for gap, name in FILLED.get(operation, {}).items()}
     things = things | filled | instead
     sent = SENT.get(operation, lambda _: {})(things)
+    if more is not None:
+        sent["json"] |= {more: "x"}
     sent["headers"] = world.headers[actor] | sent.get("headers", {})
     changes: list[str] = []
 
@@ -271,3 +277,57 @@ def test_what_is_not_yours_looks_like_what_does_not_exist(world, operation, gap)
 
     assert others.status_code == nothing.status_code == 404
     assert others.json | {"request_id": ""} == nothing.json | {"request_id": ""}
+
+
+DOCUMENT = openapi.document()
+
+
+def properties(schema: dict, seen: frozenset[str] = frozenset()) -> set[str]:
+    """Every name in a schema, at whatever depth."""
+    if not schema:
+        return set()
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        found = DOCUMENT["components"]["schemas"][name]
+        return set() if name in seen else properties(found, seen | {name})
+    inner = [*schema.get("properties", {}).values(), schema.get("items", {})]
+    inner += [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, ())]
+    return set(schema.get("properties", ())).union(*(properties(part, seen) for part in inner))
+
+
+def content(part: dict) -> dict:
+    return part.get("content", {}).get("application/json", {}).get("schema", {})
+
+
+def writes() -> dict[str, set[str]]:
+    """What every operation that takes JSON must not take: names of answers, and famous ones."""
+    paths = DOCUMENT["paths"]
+    found = {}
+    for operation in operations():
+        method, path = operation.split()
+        told = paths[path][method.lower()]
+        asked = properties(content(told.get("requestBody", {})))
+        if asked:
+            shown = set().union(*(properties(content(part)) for part in told["responses"].values()))
+            found[operation] = (shown - asked) | {
+                *("is_admin", "owner_id", "reporter_id", "citizen_id", "created_at"),
+                *("__class__", "_sa_instance_state", "constructor"),
+            }
+    return found
+
+
+WRITES = writes()
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_what_an_answer_shows_cannot_be_sent(world, operation):
+    actor = "citizen" if "/staff/" not in operation else STAFF_THAT_MAY.get(operation, "handler")
+    for name in sorted(WRITES[operation]):
+        got, changes = answer(world, operation, actor, "own", more=name)
+
+        assert (got.status_code, got.json["code"], changes) == (422, "invalid", []), name
+        assert [fault["pointer"] for fault in got.json["errors"]][-1:] == [f"/{name}"]
+
+
+def test_every_write_with_a_body_is_among_those_that_are_sent():
+    assert WRITES.keys() <= SENT.keys()
