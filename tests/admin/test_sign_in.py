@@ -121,8 +121,10 @@ def test_another_browser_cannot_finish_the_sign_in(app, client, provider, sessio
 
 def test_a_changed_cookie_is_no_cookie(client, provider, session):
     callback = provider.send_back(client, "dieuphoi1")
-    kept = client.get_cookie("admin-login", path="/admin").value
-    client.set_cookie("admin-login", kept[:-2] + "xx", path="/admin")
+    *kept, changed, last = client.get_cookie("admin-login", path="/admin").value
+    # Not the last character: it holds fewer bits than others, so another one can mean the same.
+    kept += ["y" if changed == "x" else "x", last]
+    client.set_cookie("admin-login", "".join(kept), path="/admin")
 
     assert client.get(callback).status_code == 400
     assert sessions(session) == 0
