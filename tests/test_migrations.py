@@ -323,7 +323,8 @@ def test_what_an_interrupted_index_left_is_built_anew(postgres, fresh, tmp_path)
         migrator = alembic(environment(postgres, database), "upgrade", "head", ini=ini)
         wait_for("the index", lambda: valid(owner))
         owner.execute(
-            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%'"
+            """SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                WHERE query LIKE 'CREATE INDEX%' AND datname = current_database()"""
         )
         code, output = finished(migrator)
     assert code == 1, output
