@@ -292,11 +292,19 @@ def temporary(*, durable: bool = False) -> Iterator[Cluster]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+    """Return a port of 127.0.0.1 that nobody listens on, and that nobody else is given meanwhile.
+
+    A connection that is wound up keeps the kernel from handing out its port for a minute, but no
+    server from listening on it: servers allow addresses to be used again (SO_REUSEADDR).
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as probe,
+        socket.create_connection(probe.getsockname()),
+    ):
         port: int = probe.getsockname()[1]
-        return port
+        # Whoever closes first keeps the port, so it has to be this side.
+        probe.accept()[0].close()
+    return port
 
 
 def _environment() -> dict[str, str]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,16 +12,12 @@ from typing import Any
 
 import httpx
 
+from dev.postgres import free_port
 from simulators.fcm.service_account import write_service_account
 
 ROOT = Path(__file__).parent.parent
 # The databases of tests are not durable, so that they are fast.
 SURROUNDINGS = {"PYTHONUNBUFFERED": "1", "ALLOW_UNSAFE_DATABASE": "1"}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -150,6 +151,14 @@ def test_a_running_cluster_is_not_taken_over(cluster):
         Cluster(cluster.directory, free_port()).start()
 
     assert ask(cluster, "SELECT 1") == 1
+
+
+def test_a_free_port_is_given_once_and_can_be_listened_on():
+    given = [free_port() for _ in range(500)]
+
+    assert len(set(given)) == len(given)
+    with socket.create_server(("127.0.0.1", given[0])):
+        pass
 
 
 def test_a_taken_port_is_told(cluster, tmp_path_factory):

@@ -1,6 +1,5 @@
 """The FCM simulator as its own process, and the adapter that talks to it."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from uuid import uuid4
 import pytest
 import urllib3
 
+from dev.postgres import free_port
 from notifications.fcm import FcmPush
 from notifications.push import Address, Message
 from simulators.fcm.service_account import write_service_account
@@ -37,11 +37,6 @@ class Simulator:
     def received(self, value: str) -> list[dict[str, Any]]:
         answer = self.http.request("GET", f"{self.url}/demo/phones/{quote(value, safe='')}")
         return answer.json()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def wait_until_healthy(http: urllib3.PoolManager, url: str) -> None:

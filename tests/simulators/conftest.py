@@ -7,7 +7,6 @@ import html
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from dev.postgres import free_port
 from simulators.thainguyen_id.app import create_app
 
 ISSUER = "http://127.0.0.1:8001"
@@ -166,9 +166,7 @@ def start(tmp_path):
     processes = []
 
     def start_one(module, **environment):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-m", module, "--port", str(port)]
         with (tmp_path / f"{module}.log").open("wb") as log:
             process = subprocess.Popen(
