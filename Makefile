@@ -19,7 +19,12 @@ journey: setup ## walk the main journey through a running system and tell each s
 
 test: setup ## run the tests but the slow ones; ARGS are pytest's
 	@dev/tools.sh
+ifeq ($(strip $(ARGS)),)
+	@$(PY) -m pytest -n 2 -m "not slow and not alone"
+	@$(PY) -m pytest -m "not slow and alone"
+else
 	@$(PY) -m pytest -m "not slow" $(ARGS)
+endif
 
 test-slow: setup ## run the tests of faults and load, which take minutes
 	@dev/tools.sh

@@ -21,6 +21,7 @@ from flask import Flask
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
+from xdist.scheduler import LoadFileScheduling
 
 import admin
 import logs
@@ -37,9 +38,28 @@ from tests import canaries, factories
 from tests.postgres import Server, leaks, server
 
 ROOT = Path(__file__).parent.parent
+# What starts whole systems or browsers: two at once are too much for a machine of two cores.
+HEAVY = (
+    "tests/deploy/",
+    "tests/jobs/test_worker.py",
+    "tests/admin/test_browser.py",
+    "tests/test_journey.py",
+)
 TEMPLATE = "ctn_template"
 # A Monday morning in working hours, so that deadlines are easy to reckon.
 NOON = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests share what they have started, so one process runs them, and one all heavy."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "heavy" if nodeid.startswith(HEAVY) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 class Clock:

@@ -25,6 +25,8 @@ from tests.conftest import migrate
 from tests.processes import free_port, running, wait_for
 from tests.test_transaction import a_row
 
+pytestmark = pytest.mark.alone
+
 PLACES, INBOX = "/api/v1/places", "/api/v1/me/inbox"
 
 

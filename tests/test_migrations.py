@@ -246,6 +246,7 @@ def test_a_waiting_migrator_does_not_hold_up_the_one_that_builds_an_index(
     assert valid(owner) == [True]
 
 
+@pytest.mark.alone
 def test_a_revision_gives_way_to_requests_while_its_lock_is_taken(postgres, fresh, tmp_path):
     database, _ = fresh
     ini = revisions.write(tmp_path, COLUMN)

@@ -33,6 +33,7 @@ def seconds_until_refused(patience, port) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 def test_who_comes_after_a_silence_is_refused_at_once_but_for_one_who_tries():
     clock = Stopwatch()
     patience = Patience(clock)
@@ -69,6 +70,7 @@ def test_a_statement_that_the_server_refuses_leaves_its_connection_in_use(commit
         assert session.scalar(text("SELECT 1")) == 1
 
 
+@pytest.mark.alone
 def test_who_asks_what_never_answers_waits_no_longer_than_the_first(request):
     never = threading.Event()
     request.addfinalizer(never.set)

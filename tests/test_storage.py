@@ -380,6 +380,7 @@ def silent(aws):
         yield
 
 
+@pytest.mark.alone
 @of_s3
 @pytest.mark.usefixtures("silent")
 def test_a_silent_store_holds_one_thread_for_some_seconds_and_nobody_else(live):

@@ -68,6 +68,7 @@ SLOW_BODY = (
 )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "first", [b"", SLOW_HEADER, SLOW_BODY], ids=["idle", "slow header", "slow body"]
 )

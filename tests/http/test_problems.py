@@ -234,6 +234,7 @@ def test_a_refused_row_shows_neither_in_the_answer_nor_in_the_log(capsys, failin
     assert (error["sqlstate"], error["constraint"]) == fault
 
 
+@pytest.mark.alone
 def test_a_locked_row_is_a_matter_of_waiting(committed, settings):
     app = create_app(settings, db=committed)
     with committed.sessions() as session:

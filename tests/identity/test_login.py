@@ -283,6 +283,7 @@ def dripping():
         ended.set()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["away", "silent", "dripping"])
 def test_a_provider_that_does_not_answer_is_waited_for_five_seconds(request, behind, phone, kind):
     issuer = "http://127.0.0.1:1" if kind == "away" else request.getfixturevalue(kind)
@@ -356,6 +357,7 @@ def test_a_provider_with_odd_documents_lets_nobody_in(behind, phone, kind):
     assert (answer.status_code, answer.json["code"]) == (status, code)
 
 
+@pytest.mark.alone
 def test_a_second_exchange_waits_a_second_for_its_turn(live):
     slow, second = Phone(live.settings), Phone(live.settings)
     first_login, second_login = slow.login("dan08"), second.login("dan09")

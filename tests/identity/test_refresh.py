@@ -271,6 +271,7 @@ def test_an_installation_id_is_stored_as_a_hash_only(app, session, citizen, cloc
     assert ("canary" * 5).encode().hex() not in dump
 
 
+@pytest.mark.alone
 def test_signing_out_counts_within_three_seconds_in_every_process(settings, database, session):
     here, there = (create_app(settings, db=database).test_client() for _ in range(2))
     headers = factories.bearer(here.application, session, factories.a_citizen(session))
