@@ -6,7 +6,7 @@ import sys
 
 from simulators.arguments import port_from_arguments
 from simulators.serve import serve
-from simulators.thainguyen_id.app import ISSUER_VARIABLE, SECRET_VARIABLES
+from simulators.thainguyen_id.app import ISSUER_VARIABLE, KEY_VARIABLES, SECRET_VARIABLES
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     issuer = os.environ.setdefault(ISSUER_VARIABLE, f"http://127.0.0.1:{port}")
     sys.stdout.write(f"Thái Nguyên ID (mô phỏng): {issuer}\n")
     for client_id, variable in SECRET_VARIABLES.items():
-        if not os.environ.get(variable):
+        if not os.environ.get(variable) and not os.environ.get(KEY_VARIABLES[client_id]):
             os.environ[variable] = secrets.token_urlsafe(32)
             sys.stdout.write(f"{client_id}: {variable}={os.environ[variable]}\n")
     sys.stdout.flush()

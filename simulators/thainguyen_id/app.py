@@ -5,13 +5,15 @@ import os
 import secrets
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from authlib.oauth2 import OAuth2Error
 from flask import Flask, Response, render_template, request
+from joserfc.jwk import Key
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from simulators.thainguyen_id.clients import ADMIN, APP, registered_clients
+from simulators.thainguyen_id.clients import ADMIN, APP, public_key, registered_clients
 from simulators.thainguyen_id.demo import demo
 from simulators.thainguyen_id.endpoints import endpoints
 from simulators.thainguyen_id.pages import pages, protect
@@ -22,6 +24,8 @@ from simulators.thainguyen_id.store import TOKEN_SECONDS, Clock
 ISSUER_VARIABLE = "ID_ISSUER"
 EXTRA_REDIRECTS_VARIABLE = "OIDC_EXTRA_REDIRECT_URIS"
 SECRET_VARIABLES = {APP: "OIDC_CLIENT_SECRET", ADMIN: "OIDC_ADMIN_CLIENT_SECRET"}
+# Files in PEM; a client with a key has no secret.
+KEY_VARIABLES = {APP: "OIDC_CLIENT_PUBLIC_KEY_FILE", ADMIN: "OIDC_ADMIN_CLIENT_PUBLIC_KEY_FILE"}
 
 LARGEST_REQUEST = 64 * 1024
 
@@ -31,6 +35,7 @@ def create_app(
     client_secrets: Mapping[str, str] | None = None,
     extra_redirect_uris: Iterable[str] | None = None,
     clock: Clock = time.time,
+    public_keys: Mapping[str, Key] | None = None,
 ) -> Flask:
     """What is not given comes from the environment, where the command has put it."""
     # Authlib writes issued tokens into its log at debug level.
@@ -39,10 +44,16 @@ def create_app(
     app = Flask(__name__)
     _configure(app, https=issuer.startswith("https:"))
     if client_secrets is None:
-        client_secrets = {name: os.environ[key] for name, key in SECRET_VARIABLES.items()}
+        client_secrets = {name: os.environ.get(key, "") for name, key in SECRET_VARIABLES.items()}
+    if public_keys is None:
+        paths = {name: os.environ.get(key, "") for name, key in KEY_VARIABLES.items()}
+        public_keys = {
+            name: public_key(Path(path).read_bytes()) for name, path in paths.items() if path
+        }
     if extra_redirect_uris is None:
         extra_redirect_uris = os.environ.get(EXTRA_REDIRECTS_VARIABLE, "").split()
-    Provider(app, issuer, registered_clients(client_secrets, extra_redirect_uris), clock)
+    clients = registered_clients(client_secrets, extra_redirect_uris, public_keys)
+    Provider(app, issuer, clients, clock)
     for blueprint in (pages, endpoints, demo):
         app.register_blueprint(blueprint)
     app.add_template_global(csrf_token)

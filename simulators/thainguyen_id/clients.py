@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from authlib.oauth2.rfc6749 import ClientMixin
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from joserfc.jwk import ECKey, Key, RSAKey
 
 from simulators.thainguyen_id.claims import SCOPES
 
 APP = "c-thainguyen-app"
 ADMIN = "c-thainguyen-admin"
 
-AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+SECRET_METHODS = ("client_secret_basic", "client_secret_post")
+PRIVATE_KEY_JWT = "private_key_jwt"
+AUTH_METHODS = (*SECRET_METHODS, PRIVATE_KEY_JWT)
+ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256")
 
 LOOPBACK_WITH_PORT = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):[0-9]{1,5}(/[^#]*)")
 
@@ -22,6 +28,7 @@ class Client(ClientMixin):
     client_id: str
     name: str
     secret: str = field(repr=False)
+    public_key: Key | None = None
     redirect_uris: frozenset[str]
     post_logout_redirect_uris: frozenset[str]
     # Authlib reads userinfo's signing from here; ours is plain JSON.
@@ -45,10 +52,11 @@ class Client(ClientMixin):
         return is_registered(redirect_uri, self.post_logout_redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return compare_digest(self.secret.encode(), client_secret.encode())
+        return bool(self.secret) and compare_digest(self.secret.encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:  # noqa: ARG002 - Authlib's.
-        return method in AUTH_METHODS
+        """Who registered a key uses nothing weaker any more."""
+        return method in ((PRIVATE_KEY_JWT,) if self.public_key else SECRET_METHODS)
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code"
@@ -64,22 +72,44 @@ def is_registered(uri: str, registered: frozenset[str]) -> bool:
     return uri in registered or (loopback is not None and "".join(loopback.groups()) in registered)
 
 
+def public_key(pem: bytes) -> Key:
+    """A client's key, EC P-256 or RSA.
+
+    Raises:
+        ValueError: it is neither of them, or no public key at all.
+    """
+    key = load_pem_public_key(pem)
+    if isinstance(key, rsa.RSAPublicKey):
+        return RSAKey.import_key(pem)
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1":
+        return ECKey.import_key(pem)
+    raise ValueError("a client's key must be EC P-256 or RSA")
+
+
 def registered_clients(
-    secrets: Mapping[str, str], extra_redirect_uris: Iterable[str] = ()
+    secrets: Mapping[str, str],
+    extra_redirect_uris: Iterable[str] = (),
+    public_keys: Mapping[str, Key] | None = None,
 ) -> dict[str, Client]:
-    """`extra_redirect_uris` are accepted for both clients, at sign-in and at sign-out."""
+    """Each client with its secret or its key.
+
+    `extra_redirect_uris` are accepted for both clients, at sign-in and at sign-out.
+    """
     extra = frozenset(extra_redirect_uris)
+    keys = public_keys or {}
     app = Client(
         client_id=APP,
         name="Ứng dụng C-Thái Nguyên",
-        secret=secrets[APP],
+        secret=secrets.get(APP, ""),
+        public_key=keys.get(APP),
         redirect_uris=extra | {"vn.gov.thainguyen.c:/oauth2redirect", "http://127.0.0.1/callback"},
         post_logout_redirect_uris=extra | {"vn.gov.thainguyen.c:/oauth2redirect"},
     )
     admin = Client(
         client_id=ADMIN,
         name="Trang cán bộ C-Thái Nguyên",
-        secret=secrets[ADMIN],
+        secret=secrets.get(ADMIN, ""),
+        public_key=keys.get(ADMIN),
         redirect_uris=extra | {"http://127.0.0.1/admin/callback"},
         post_logout_redirect_uris=extra | {"http://127.0.0.1/admin/"},
     )

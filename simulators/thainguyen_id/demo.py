@@ -2,10 +2,9 @@
 
 from flask import Blueprint, Response, abort, jsonify, request
 
-from simulators.thainguyen_id.faults import FAULTS, Fault
+from simulators.thainguyen_id.faults import FAULTS, SLOW_SECONDS, Fault
 from simulators.thainguyen_id.provider import current_provider
 
-SLOW_SECONDS = 5.0
 LONGEST_SLOW_SECONDS = 60.0
 
 demo = Blueprint("demo", __name__, url_prefix="/demo")
@@ -25,7 +24,10 @@ def roll_keys() -> dict[str, object]:
 
 @demo.post("/faults")
 def add_fault() -> tuple[dict[str, object], int]:
-    """`seconds` is for `slow_token` and may be left out, like `times`, which is then one."""
+    """`seconds` is for `slow_token` and may be left out, like `times`, which is then one.
+
+    For a single sign-in, `fault` in the authorization request does the same to its code.
+    """
     asked = request.get_json()
     provider = current_provider()
     if not isinstance(asked, dict) or asked.get("fault") not in FAULTS:

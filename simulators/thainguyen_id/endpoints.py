@@ -1,12 +1,14 @@
 """What clients call: discovery, keys, token, userinfo, revocation."""
 
 import time
+from urllib.parse import unquote_plus
 
+from authlib.oauth2.rfc6749 import InvalidRequestError
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import InternalServerError
 
 from simulators.thainguyen_id.claims import DATA_BY_SCOPE, SCOPES
-from simulators.thainguyen_id.clients import AUTH_METHODS
+from simulators.thainguyen_id.clients import ASSERTION_ALGORITHMS, AUTH_METHODS
 from simulators.thainguyen_id.faults import TRANSPORT_FAULTS
 from simulators.thainguyen_id.people import LEVEL_1, LEVEL_2
 from simulators.thainguyen_id.provider import current_provider
@@ -37,7 +39,9 @@ def discovery() -> dict[str, object]:
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
         "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "acr_values_supported": [LEVEL_1, LEVEL_2],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
@@ -58,7 +62,11 @@ def jwks() -> dict[str, object]:
 def token() -> Response:
     """RFC 6749 3.2, with the faults that happen before the request is even read."""
     provider = current_provider()
-    fault = provider.faults.take(_presented_client_id(), TRANSPORT_FAULTS)
+    if any(len(values) > 1 for _, values in request.form.lists()):
+        raise InvalidRequestError("A parameter stands more than once")
+    fault = provider.next_fault(
+        _presented_client_id(), request.form.get("code", ""), TRANSPORT_FAULTS
+    )
     if fault and fault.name == "slow_token":
         time.sleep(fault.seconds)
     if fault and fault.name == "http_500":
@@ -92,4 +100,5 @@ def keep_out_of_caches(response: Response) -> Response:
 def _presented_client_id() -> str:
     """Whose fault script to play, before anybody is authenticated."""
     basic = request.authorization
-    return (basic.username if basic else request.form.get("client_id")) or ""
+    name = basic and basic.username
+    return unquote_plus(name) if name else request.form.get("client_id", "")

@@ -15,11 +15,14 @@ ID_TOKEN_FAULTS = frozenset({"bad_signature", "expired_id_token", "wrong_nonce",
 FAULTS = TRANSPORT_FAULTS | ID_TOKEN_FAULTS
 
 
+SLOW_SECONDS = 5.0
+
+
 @dataclass
 class Fault:
     name: str
-    times: int
-    seconds: float  # How long `slow_token` waits.
+    times: int = 1
+    seconds: float = SLOW_SECONDS  # How long `slow_token` waits.
 
 
 class FaultScript:

@@ -1,7 +1,7 @@
 """The protocol, on Authlib: its grants and endpoints with what it leaves open filled in."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer, ResourceProtector
@@ -17,9 +17,10 @@ from authlib.oidc.rpinitiated import EndSessionEndpoint, EndSessionRequest
 from flask import Flask, current_app, session
 from joserfc.jwk import ECKey, KeySet
 
+from simulators.thainguyen_id import authentication
 from simulators.thainguyen_id.claims import claims_for
-from simulators.thainguyen_id.clients import AUTH_METHODS, Client
-from simulators.thainguyen_id.faults import ID_TOKEN_FAULTS, FaultScript, spoil
+from simulators.thainguyen_id.clients import AUTH_METHODS, PRIVATE_KEY_JWT, Client
+from simulators.thainguyen_id.faults import FAULTS, ID_TOKEN_FAULTS, Fault, FaultScript, spoil
 from simulators.thainguyen_id.keys import SigningKeys
 from simulators.thainguyen_id.people import Directory, Person, demo_people
 from simulators.thainguyen_id.store import (
@@ -52,6 +53,8 @@ class Provider(AuthorizationServer):
         self.store = Store(clock)
         self.attempts = Attempts(clock)
         self.faults = FaultScript()
+        self.register_client_auth_method("client_secret_basic", authentication.by_basic)
+        self.register_client_auth_method(PRIVATE_KEY_JWT, authentication.PrivateKeyJWT(self))
         self.register_grant(CodeGrant, [S256(), RequestRules(), IDToken(self)])
         self.issuer_parameter = Issuer(issuer)
         self.register_extension(self.issuer_parameter)
@@ -61,6 +64,20 @@ class Provider(AuthorizationServer):
 
     def query_client(self, client_id: str) -> Client | None:
         return self.clients.get(client_id)
+
+    def authenticate_client(
+        self, request: OAuth2Request, methods: Iterable[str], endpoint: str = "token"
+    ) -> Client:
+        authentication.require_one_way(request)
+        client = super().authenticate_client(request, methods, endpoint)
+        authentication.require_same_client(request, client)
+        return client
+
+    def next_fault(self, client_id: str, code: str, among: frozenset[str]) -> Fault | None:
+        """The fault that was asked for this code, or else for this client; each happens once."""
+        if name := self.store.take_fault(code, among):
+            return Fault(name)
+        return self.faults.take(client_id, among)
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         record = Token(
@@ -88,10 +105,11 @@ class CodeGrant(AuthorizationCodeGrant):
             redirect_uri=request.payload.redirect_uri,
             scope=request.scope,
             login=request.user,
-            nonce=asked.get("nonce"),
+            nonce=asked["nonce"],
             code_challenge=asked["code_challenge"],
             code_challenge_method=asked["code_challenge_method"],
             expires_at=self.server.clock() + CODE_SECONDS,
+            fault=asked.get("fault"),
         )
         self.server.store.add_code(code, record)
 
@@ -132,6 +150,8 @@ class RequestRules:
 
     def check(self, grant: CodeGrant, redirect_uri: str) -> None:  # noqa: ARG002 - a hook's signature.
         asked = grant.request.payload.data
+        if any(len(values) > 1 for values in grant.request.payload.datalist.values()):
+            raise InvalidRequestError("A parameter stands more than once")
         if "request" in asked:
             raise RequestNotSupportedError
         if "request_uri" in asked:
@@ -140,17 +160,20 @@ class RequestRules:
             raise InvalidRequestError("Only response_mode=query is supported")
         if not re.fullmatch(r"[0-9]{1,9}", asked.get("max_age", "0")):
             raise InvalidRequestError("max_age must be a number of seconds")
+        if asked.get("fault", "http_500") not in FAULTS:
+            raise InvalidRequestError(f"fault must be one of {', '.join(sorted(FAULTS))}")
 
 
 class IDToken(OpenIDCode):
     """The ID token (OIDC Core 2), signed with ES256 by the key in use."""
 
     def __init__(self, provider: Provider) -> None:
-        super().__init__(require_nonce=False)
+        # It costs a client nothing, and ties the ID token to this browser (OIDC Core 15.5.2).
+        super().__init__(require_nonce=True)
         self.provider = provider
 
     def exists_nonce(self, nonce: str, request: OAuth2Request) -> bool:  # noqa: ARG002 - Authlib's.
-        """Nonces are the client's to check (OIDC Core 15.5.2)."""
+        """That no nonce comes twice is the client's to see to."""
         return False
 
     def get_client_algorithm(self, client: Client) -> str:  # noqa: ARG002 - Authlib's.
@@ -176,7 +199,9 @@ class IDToken(OpenIDCode):
 
     def encode_id_token(self, token: dict[str, Any], request: OAuth2Request) -> str:
         id_token = super().encode_id_token(token, request)
-        fault = self.provider.faults.take(request.client.client_id, ID_TOKEN_FAULTS)
+        fault = self.provider.next_fault(
+            request.client.client_id, request.form["code"], ID_TOKEN_FAULTS
+        )
         return spoil(id_token, fault.name, self.provider.keys) if fault else id_token
 
 

@@ -34,10 +34,11 @@ class Code(AuthorizationCodeMixin):
     redirect_uri: str
     scope: str
     login: Login
-    nonce: str | None = field(repr=False)
+    nonce: str = field(repr=False)
     code_challenge: str = field(repr=False)
     code_challenge_method: str
     expires_at: float
+    fault: str | None = None
     used: bool = False
     replayed: bool = False
     token_key: str | None = field(default=None, repr=False)
@@ -48,7 +49,7 @@ class Code(AuthorizationCodeMixin):
     def get_scope(self) -> str:
         return self.scope
 
-    def get_nonce(self) -> str | None:
+    def get_nonce(self) -> str:
         return self.nonce
 
     def get_auth_time(self) -> int:
@@ -102,6 +103,7 @@ class Store:
         self._codes: dict[str, Code] = {}
         self._tokens: dict[str, Token] = {}
         self._consents: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._used: dict[str, float] = {}
 
     def add_code(self, value: str, code: Code) -> None:
         with self._lock:
@@ -122,6 +124,25 @@ class Store:
                 return None
             code.used = True
             return code if self.clock() < code.expires_at else None
+
+    def take_fault(self, value: str, among: frozenset[str]) -> str | None:
+        """The fault that this code is to meet if this is the place where it happens, once."""
+        with self._lock:
+            code = self._codes.get(_key(value))
+            if code is None or code.fault not in among:
+                return None
+            fault, code.fault = code.fault, None
+            return fault
+
+    def use_once(self, value: str, until: float) -> bool:
+        """False for what was used before; it is remembered until the moment `until`."""
+        with self._lock:
+            now = self.clock()
+            self._used = {key: end for key, end in self._used.items() if now < end}
+            if _key(value) in self._used:
+                return False
+            self._used[_key(value)] = until
+            return True
 
     def add_token(self, value: str, token: Token, code: Code) -> None:
         """A token is born dead if its code was presented again while it was being made."""

@@ -61,7 +61,7 @@ class Journey:
             "code_challenge_method": "S256",
         }
         asked = {name: value for name, value in (usual | changes).items() if value is not None}
-        return self.http.get(f"/authorize?{urlencode(asked)}")
+        return self.http.get(f"/authorize?{urlencode(asked, doseq=True)}")
 
     def log_in(self, page, username="dan01", password=None):
         """Fill in the login form of `page`; the answer to a success is the way on."""

@@ -7,6 +7,9 @@ import time
 import jwt
 import pytest
 
+from simulators.thainguyen_id.app import create_app
+from tests.simulators.conftest import ISSUER, SECRETS, Journey
+
 ADMIN = "c-thainguyen-admin"
 ADMIN_CALLBACK = "http://127.0.0.1:53121/admin/callback"
 
@@ -104,7 +107,11 @@ def test_people_sign_in_by_citizen_number(journey):
         {"code_challenge_method": "plain"},
         {"code_challenge": "too-short"},
         {"code_challenge": "c" * 44},
+        {"nonce": None},
+        {"nonce": ""},
+        {"nonce": ["one", "another"]},
         {"response_mode": "fragment"},
+        {"fault": "of nobody"},
         {"max_age": "soon"},
         {"prompt": "none login"},
     ],
@@ -113,6 +120,7 @@ def test_a_wrong_request_is_refused_at_the_callback(journey, sent_to_client, cha
     answer = journey.request(**changes)
 
     assert answer.status_code == 303
+    assert answer.location.startswith("vn.gov.thainguyen.c:/oauth2redirect?")
     assert sent_to_client(answer)["error"] == "invalid_request"
     assert sent_to_client(answer)["iss"] == "http://127.0.0.1:8001"
     assert sent_to_client(answer)["state"] == "a state"
@@ -147,6 +155,9 @@ def test_what_is_not_supported_is_refused_by_name(journey, sent_to_client, chang
         {"redirect_uri": "http://localhost:53121/callback"},
         {"redirect_uri": "http://127.0.0.1:53121/admin/callback"},
         {"redirect_uri": "https://elsewhere.example/", "response_type": "token"},
+        {"redirect_uri": ["vn.gov.thainguyen.c:/oauth2redirect", "https://elsewhere.example/"]},
+        {"client_id": ["c-thainguyen-app", "c-thainguyen-admin"]},
+        {"state": ["a state", "another"]},
     ],
 )
 def test_an_unknown_client_or_address_gets_a_page_and_no_redirect(journey, changes):
@@ -163,6 +174,16 @@ def test_the_app_may_use_any_loopback_port(journey):
     assert journey.exchange(journey.code()).status_code == 200
 
 
+@pytest.mark.parametrize("more", ["", "/", "?a=b", ".evil.example", ":444", "#a"])
+def test_a_link_of_the_app_over_https_is_compared_whole(clock, more):
+    link = "https://c.example.vn/oauth2redirect"
+    journey = Journey(create_app(ISSUER, SECRETS, [link], clock).test_client())
+
+    page = journey.request(redirect_uri=link + more)
+
+    assert page.status_code == (400 if more else 200)
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -174,6 +195,7 @@ def test_the_app_may_use_any_loopback_port(journey):
         ({"redirect_uri": None}, "invalid_grant"),
         ({"code": "unknown"}, "invalid_grant"),
         ({"code": None}, "invalid_request"),
+        ({"code_verifier": ["v" * 43, "v" * 43]}, "invalid_request"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
     ],
 )
@@ -236,6 +258,15 @@ def test_a_revoked_token_is_dead(journey):
     journey.http.post("/revoke", auth=("c-thainguyen-app", "app secret"), data={"token": token})
 
     assert journey.userinfo(token).status_code == 401
+
+
+def test_a_token_is_not_revoked_by_another_client(journey):
+    token = journey.exchange(journey.code()).json["access_token"]
+
+    answer = journey.http.post("/revoke", auth=(ADMIN, "admin secret"), data={"token": token})
+
+    assert answer.status_code == 400
+    assert journey.userinfo(token).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "é"])
@@ -326,6 +357,29 @@ def test_prompt_login_asks_once_more_and_only_once(journey):
     assert "Mật khẩu</label>" in journey.request(prompt="login").text
 
 
+@pytest.mark.parametrize("prompt", ["consent", None])
+def test_consent_is_asked_each_time(journey, prompt):
+    journey.code()
+
+    assert "Chia sẻ thông tin" in journey.request(prompt=prompt).text
+
+
+@pytest.mark.parametrize("changes", [{"prompt": "select_account"}, {"max_age": "0"}])
+def test_what_asks_for_a_new_sign_in_gets_one(journey, clock, changes):
+    journey.code()
+    clock.now += 1
+    page = journey.request(**changes)
+    assert "Mật khẩu</label>" in page.text
+
+    claims = journey.verified(
+        journey.exchange(journey.allow(journey.http.get(journey.log_in(page).location))).json[
+            "id_token"
+        ]
+    )
+
+    assert claims["auth_time"] == int(clock.now)
+
+
 def test_a_long_request_fits_through_the_sign_in(journey, sent_to_client):
     page = journey.consent_page(prompt="login", state="s" * 6000)
 
@@ -370,6 +424,17 @@ def test_a_rolled_key_was_published_before_it_signs(journey):
     assert len(set(kids)) == 2
     assert before == set(kids)
     assert journey.verified(old)
+    assert len(journey.http.get("/jwks").json["keys"]) == 3
+
+
+def test_a_key_is_forgotten_when_the_one_after_it_is_rolled_too(journey):
+    old = journey.exchange(journey.code()).json["id_token"]
+    for _ in range(2):
+        journey.http.post("/demo/keys/roll")
+
+    published = {key["kid"] for key in journey.http.get("/jwks").json["keys"]}
+
+    assert jwt.get_unverified_header(old)["kid"] not in published
 
 
 def test_no_private_key_is_published(journey):
@@ -420,6 +485,16 @@ def test_end_session_with_an_id_token_signs_out_and_goes_back(journey):
     answer = journey.http.get("/end-session", query_string={"id_token_hint": hint, **back})
 
     assert answer.location == "vn.gov.thainguyen.c:/oauth2redirect?state=s"
+    assert "Mật khẩu</label>" in journey.request().text
+
+
+def test_end_session_takes_an_id_token_that_has_expired(journey, clock):
+    clock.now = time.time() - 3600
+    hint = journey.exchange(journey.code()).json["id_token"]
+
+    answer = journey.http.get("/end-session", query_string={"id_token_hint": hint})
+
+    assert "Đã đăng xuất" in answer.text
     assert "Mật khẩu</label>" in journey.request().text
 
 
@@ -500,6 +575,39 @@ def test_fault_slow_token(journey):
 
     assert journey.exchange(code).status_code == 200
     assert time.monotonic() - started >= 0.2
+
+
+@pytest.mark.parametrize("fault", ["bad_signature", "expired_id_token", "unknown_kid"])
+def test_a_fault_asked_for_with_one_sign_in_meets_that_one_alone(journey, clock, fault):
+    clock.now = time.time()
+    spoilt, sound = journey.code(fault=fault), journey.code_again()
+
+    good = journey.exchange(sound).json["id_token"]
+    bad = journey.exchange(spoilt).json["id_token"]
+
+    assert journey.verified(good, verify_exp=True)
+    with pytest.raises((jwt.PyJWTError, KeyError)):
+        journey.verified(bad, verify_exp=True)
+
+
+def test_a_wrong_nonce_can_be_asked_for_with_a_sign_in(journey):
+    claims = journey.verified(journey.exchange(journey.code(fault="wrong_nonce")).json["id_token"])
+
+    assert claims["nonce"] != "a nonce"
+
+
+def test_http_500_asked_for_with_a_sign_in_happens_once(journey):
+    code = journey.code(fault="http_500")
+
+    assert [journey.exchange(code).status_code for _ in range(2)] == [500, 200]
+
+
+def test_slow_token_asked_for_with_a_sign_in_waits(journey, monkeypatch):
+    waited = []
+    monkeypatch.setattr("simulators.thainguyen_id.endpoints.time.sleep", waited.append)
+
+    assert journey.exchange(journey.code(fault="slow_token")).status_code == 200
+    assert waited == [5.0]
 
 
 def test_faults_can_be_taken_back(journey):
