@@ -11,14 +11,14 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from dev import journey
 from dev.postgres import SUPERUSER, Cluster
 from tests import canaries
+from tests.browser import chromium, needs_chromium
 from tests.processes import ROOT
 
-CHROMIUM = Path("/usr/bin/chromium")
 START_S = 120
 # What an operator may have set must not reach a system that the test starts for itself.
 OWN = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "PORT", "DATA_DIR", "STORAGE_URL")
@@ -148,13 +148,10 @@ def test_the_journey_by_the_staffs_api(system):
     assert len(told) == 13
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is missing")
+@needs_chromium
 def test_the_journey_with_staff_in_their_browsers(system):
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with chromium() as browser:
         end, _ = walk(system, StaffInBrowser(browser, system.url), "dan03")
-        browser.close()
 
     assert (end["state"], end["rating"]) == ("resolved", 5)
 

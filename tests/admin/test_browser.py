@@ -1,38 +1,31 @@
 """The staff view in Chromium: the whole triage, by two people, with and without JavaScript."""
 
 import datetime as dt
-import os
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from admin.page import HTMX
 from api.current import EXTENSION
 from models import Role
 from services.identity.people import invite
-from tests import factories
+from tests import browser, factories
+from tests.browser import complaints_of_axe, needs_axe
 
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 STAFF = {
     "dieuphoi1": (Role.DISPATCHER, None),
     "xuly1": (Role.HANDLER, "so-xay-dung"),
     "lanhdao1": (Role.LEADER, "so-xay-dung"),
 }
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is missing")
+pytestmark = browser.needs_chromium
 
 
 @pytest.fixture(scope="module")
 def chromium():
-    # Chromium refuses its sandbox to root, as which containers run.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+    with browser.chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -207,7 +200,7 @@ def test_nothing_is_wider_than_a_narrow_screen(sit_down, sent, width):
     assert not page.evaluate(wide)
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is missing; run npm ci")
+@needs_axe
 @pytest.mark.parametrize("width", [380, 1280])
 def test_axe_finds_nothing_serious(sit_down, sent, office, width):
     page = sit_down("dieuphoi1", viewport={"width": width, "height": 800})
@@ -225,13 +218,3 @@ def test_axe_finds_nothing_serious(sit_down, sent, office, width):
     found += complaints_of_axe(page)
 
     assert found == []
-
-
-def complaints_of_axe(page):
-    # By the debugging protocol, because the policy of the page lets no foreign script in.
-    page.evaluate(AXE.read_text())
-    result = page.evaluate("axe.run()")
-    return [
-        (page.url, violation["id"], [node["target"] for node in violation["nodes"]])
-        for violation in result["violations"]
-    ]
