@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv from the hash-pinned lock and fetches the browser libraries of the staff view.
+# Makes .venv from the hash-pinned lock and fetches the browser libraries of the staff view, and the
+# packages of npm that tests drive our pages and our sign-in with.
 # It does nothing when neither lock has changed since the last time.
 set -eu
 cd "$(dirname "$0")/.."
@@ -75,7 +76,8 @@ setup_python() {
     echo "$wanted" >"$PYTHON_STAMP"
 }
 
-# The staff view works without JavaScript, so a missing npm or registry stops nothing.
+# The staff view works without JavaScript, so a missing npm or registry stops nothing; the tests that
+# need npm's packages are skipped by name.
 setup_browser_libraries() {
     [ -f package-lock.json ] || return 0
     wanted=$(sha256sum <package-lock.json)
