@@ -57,6 +57,11 @@ class Settings:
     oidc_admin_client_secret: str = field(repr=False)
     oidc_redirect_uris: tuple[str, ...]
     storage_url: str
+    oidc_client_key_file: Path | None = None
+    oidc_admin_client_key_file: Path | None = None
+    oidc_scopes: tuple[str, ...] = ("openid", "profile", "phone", "citizen_id")
+    oidc_citizen_number_claim: str = "citizen_number"
+    oidc_level_2: str = "urn:thainguyen:loa:2"
     fcm_url: str = "https://fcm.googleapis.com"
     firebase_credentials_file: Path | None = None
     accel_redirect: str = ""
@@ -82,10 +87,19 @@ class Settings:
             "access_token_key_file": reader.file("ACCESS_TOKEN_KEY_FILE"),
             "oidc_issuer": reader.url("OIDC_ISSUER"),
             "oidc_client_id": reader.text("OIDC_CLIENT_ID"),
-            "oidc_client_secret": reader.text("OIDC_CLIENT_SECRET"),
+            "oidc_client_secret": reader.text_unless_file(
+                "OIDC_CLIENT_SECRET", "OIDC_CLIENT_KEY_FILE"
+            ),
+            "oidc_client_key_file": reader.optional_file("OIDC_CLIENT_KEY_FILE"),
             "oidc_admin_client_id": reader.text("OIDC_ADMIN_CLIENT_ID"),
-            "oidc_admin_client_secret": reader.text("OIDC_ADMIN_CLIENT_SECRET"),
+            "oidc_admin_client_secret": reader.text_unless_file(
+                "OIDC_ADMIN_CLIENT_SECRET", "OIDC_ADMIN_CLIENT_KEY_FILE"
+            ),
+            "oidc_admin_client_key_file": reader.optional_file("OIDC_ADMIN_CLIENT_KEY_FILE"),
             "oidc_redirect_uris": tuple(reader.text("OIDC_REDIRECT_URIS").split()),
+            "oidc_scopes": reader.scopes(),
+            "oidc_citizen_number_claim": env.get("OIDC_CITIZEN_NUMBER_CLAIM") or "citizen_number",
+            "oidc_level_2": env.get("OIDC_LEVEL_2") or "urn:thainguyen:loa:2",
             "storage_url": reader.text("STORAGE_URL"),
             "fcm_url": env.get("FCM_URL") or "https://fcm.googleapis.com",
             "firebase_credentials_file": reader.optional_file("FIREBASE_CREDENTIALS_FILE"),
@@ -116,6 +130,16 @@ class _Reader:
         if not value:
             self.faults.append(f"{name} is missing")
         return value
+
+    def text_unless_file(self, name: str, key_file: str) -> str:
+        """A secret that is not needed, nor used, where the file of a key stands for it."""
+        return "" if self.env.get(key_file) else self.text(name)
+
+    def scopes(self) -> tuple[str, ...]:
+        scopes = tuple((self.env.get("OIDC_SCOPES") or "openid profile phone citizen_id").split())
+        if "openid" not in scopes:
+            self.faults.append("OIDC_SCOPES lacks openid")
+        return scopes
 
     def url(self, name: str) -> str:
         value = self.text(name)

@@ -50,7 +50,7 @@ def dress(response: Response) -> Response:
         return response
     if response.mimetype == errors.PROBLEM:
         response = _as_page(response)
-    provider = urlsplit(current.settings.oidc_issuer)
+    provider = urlsplit(current.provider.where_browsers_go())
     response.headers["Content-Security-Policy"] = POLICY.format(
         provider=f"{provider.scheme}://{provider.netloc}"
     )

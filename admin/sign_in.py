@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import re
 import secrets
+import time
 from dataclasses import astuple, dataclass
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -14,10 +15,8 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from admin import door, page
 from api.current import current
-from api.oidc import SCOPES, Client
 from services import identity
 from services.errors import BadRequest, Forbidden
-from services.permissions import LEVEL_2
 
 blp = Blueprint("sign_in", __name__)
 
@@ -56,6 +55,8 @@ class Attempt:
     verifier: str
     next: str
     until: int
+    # By the machine's clock, which the provider's tokens are checked by too.
+    begun: int
 
 
 @blp.get("/login")
@@ -66,6 +67,7 @@ def login() -> Response:
         verifier=secrets.token_urlsafe(48),
         next=safe_next(request.args.get("next", "")),
         until=int(current.now().timestamp()) + LIFE_S,
+        begun=int(time.time()),
     )
     response = make_response(redirect(_authorization(attempt), HTTPStatus.SEE_OTHER))
     sealed = _sealer().dumps(astuple(attempt))
@@ -78,8 +80,8 @@ def callback() -> Response:
     """Where the provider sends the browser back to (RFC 6749 section 4.1.2).
 
     Raises:
-        SignInLost, SignInDeclined, SignInFailed, RateLimited, CodeRefused, ProviderUnavailable,
-        NotStaff
+        SignInLost, SignInDeclined, SignInFailed, RateLimited, CodeRefused, SignInTooOld,
+        ProviderUnavailable, NotStaff
     """
     attempt = _remembered()
     if attempt is None or not _is_same(request.args.get("state", ""), attempt.state):
@@ -90,16 +92,18 @@ def callback() -> Response:
         raise SignInDeclined if error == "access_denied" else SignInFailed
     with current.db.transaction() as session:
         identity.count_attempt(session, request.remote_addr or "unknown", at=current.now())
-    settings = current.settings
     # Outside of any transaction: a slow provider must not hold a connection.
     claims = current.provider.exchange(
-        Client(settings.oidc_admin_client_id, settings.oidc_admin_client_secret),
+        current.admin_client,
         code=request.args.get("code", ""),
         code_verifier=attempt.verifier,
         nonce=attempt.nonce,
         redirect_uri=_redirect_uri(),
+        since=attempt.begun,
     )
     with current.db.transaction() as session:
+        # Nothing that lay in this browser before is good for anything afterwards.
+        identity.leave_admin(session, door.secret(), at=current.now())
         secret = identity.enter_admin(session, claims, vault=current.vault, at=current.now())
     response = make_response(redirect(attempt.next, HTTPStatus.SEE_OTHER))
     door.admit(response, secret)
@@ -135,19 +139,22 @@ def safe_next(wanted: str) -> str:
 
 def _authorization(attempt: Attempt) -> str:
     challenge = hashlib.sha256(attempt.verifier.encode()).digest()
+    settings = current.settings
     query = {
         "response_type": "code",
-        "client_id": current.settings.oidc_admin_client_id,
+        "client_id": settings.oidc_admin_client_id,
         "redirect_uri": _redirect_uri(),
-        "scope": " ".join(SCOPES),
-        "acr_values": LEVEL_2,
+        "scope": " ".join(settings.oidc_scopes),
+        "acr_values": settings.oidc_level_2,
         "state": attempt.state,
         "nonce": attempt.nonce,
         "code_challenge": base64.urlsafe_b64encode(challenge).rstrip(b"=").decode(),
         "code_challenge_method": "S256",
         # Our session ends after half an hour without work; the provider's longer one must not
-        # bring it back by a click of whoever sits down next.
+        # bring it back by a click of whoever sits down next. With max_age the provider has to say
+        # when the password was typed, and the callback looks whether that was now.
         "prompt": "login",
+        "max_age": "0",
     }
     endpoint = current.provider.authorization_endpoint()
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"

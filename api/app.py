@@ -14,7 +14,8 @@ from api.clock import utc_now
 from api.current import EXTENSION, State
 from api.instruments import Metrics
 from api.json import OrjsonProvider
-from api.oidc import RelyingParty
+from api.oidc import Client, RelyingParty
+from api.provider import Provider
 from api.readiness import Readiness
 from api.revocations import Revocations
 from api.routes import feedback, identity, notifications, places, platform
@@ -94,7 +95,19 @@ def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.dat
         keys=keys,
         vault=vault,
         storage=storage,
-        provider=RelyingParty(settings.oidc_issuer),
+        provider=RelyingParty(
+            Provider(settings.oidc_issuer),
+            level_2=settings.oidc_level_2,
+            citizen_number_claim=settings.oidc_citizen_number_claim,
+        ),
+        app_client=Client.known_by(
+            settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_client_key_file
+        ),
+        admin_client=Client.known_by(
+            settings.oidc_admin_client_id,
+            settings.oidc_admin_client_secret,
+            settings.oidc_admin_client_key_file,
+        ),
         revocations=Revocations(db),
         now=now,
         readiness=readiness,

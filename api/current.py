@@ -8,7 +8,7 @@ from typing import cast
 from flask import current_app
 from werkzeug.local import LocalProxy
 
-from api.oidc import RelyingParty
+from api.oidc import Client, RelyingParty
 from api.readiness import Readiness
 from api.revocations import Revocations
 from models import Database
@@ -30,6 +30,8 @@ class State:
     vault: Vault
     storage: Storage
     provider: RelyingParty
+    app_client: Client
+    admin_client: Client
     revocations: Revocations
     now: Callable[[], dt.datetime]
     readiness: Readiness

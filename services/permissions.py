@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, true
 
 from models import Report, Role
 
+LEVEL_1 = "urn:thainguyen:loa:1"
 LEVEL_2 = "urn:thainguyen:loa:2"
 
 _DISPATCHER = frozenset({Role.DISPATCHER})

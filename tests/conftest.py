@@ -214,7 +214,8 @@ def serving(make_app) -> Iterator[str]:
     http = make_server("127.0.0.1", 0, late, threaded=True)
     url = f"http://127.0.0.1:{http.server_port}"
     late.app = make_app(url)
-    thread = threading.Thread(target=http.serve_forever)
+    # Asked whether it should end; by default every half second, which each test would wait for.
+    thread = threading.Thread(target=http.serve_forever, args=[0.02])
     thread.start()
     yield url
     http.shutdown()

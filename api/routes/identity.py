@@ -5,8 +5,9 @@ from typing import Any
 from api import auth
 from api.blueprint import Blueprint, any_audience, public
 from api.current import current
-from api.oidc import SCOPES, Client, CodeRefused, ProviderUnavailable
+from api.oidc import CodeRefused
 from api.openapi import fails
+from api.provider import ProviderUnavailable
 from api.requests import client_address
 from api.schemas.identity import (
     AuthConfigOut,
@@ -21,7 +22,6 @@ from services import identity
 from services.errors import Invalid
 from services.identity.people import PhoneUnlikely, UnknownHomePlace
 from services.limits import RateLimited
-from services.permissions import LEVEL_2
 
 blp = Blueprint("identity", __name__, url_prefix="/api/v1", description="Signing in")
 keys = Blueprint("keys", __name__, description="Keys of our tokens")
@@ -42,9 +42,9 @@ def auth_config() -> Any:
     return {
         "issuer": settings.oidc_issuer,
         "client_id": settings.oidc_client_id,
-        "scopes": SCOPES,
+        "scopes": settings.oidc_scopes,
         "redirect_uris": settings.oidc_redirect_uris,
-        "acr_values": [LEVEL_2],
+        "acr_values": [settings.oidc_level_2],
     }
 
 
@@ -62,7 +62,7 @@ def login(asked: dict[str, Any]) -> Any:
         raise RedirectUriUnknown
     # Outside of any transaction: a slow provider must not hold a connection.
     claims = current.provider.exchange(
-        Client(settings.oidc_client_id, settings.oidc_client_secret),
+        current.app_client,
         code=asked["code"],
         code_verifier=asked["code_verifier"],
         nonce=asked["nonce"],

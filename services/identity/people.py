@@ -44,7 +44,7 @@ class AlreadyStaff(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PersonClaims:
-    """What the provider's ID token says, checked (OpenID Connect Core section 2)."""
+    """What the provider says of a person, checked (OpenID Connect Core sections 2 and 5.1)."""
 
     issuer: str
     subject: str

@@ -52,7 +52,7 @@ def test_the_request_to_the_provider_has_pkce_state_nonce_and_level_2(client):
     assert asked["acr_values"] == ["urn:thainguyen:loa:2"]
     assert asked["redirect_uri"] == ["http://127.0.0.1/admin/callback"]
     assert asked["code_challenge_method"] == ["S256"]
-    assert asked["prompt"] == ["login"]
+    assert (asked["prompt"], asked["max_age"]) == (["login"], ["0"])
     assert len(asked["state"][0]) >= 32
     assert len(asked["nonce"][0]) >= 32
     challenge = base64.urlsafe_b64encode(hashlib.sha256(b"").digest()).rstrip(b"=")

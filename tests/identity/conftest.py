@@ -32,7 +32,7 @@ class Phone:
             "response_type": "code",
             "client_id": self.settings.oidc_client_id,
             "redirect_uri": self.redirect_uri,
-            "scope": "openid profile phone citizen_id",
+            "scope": " ".join(self.settings.oidc_scopes),
             "state": "a state",
             "nonce": self.nonce,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
