@@ -33,6 +33,8 @@ TURN_S = 1.0
 # For everything that is asked on behalf of one request together.
 PATIENCE_S = 5.0
 CONNECT_S = 2.0
+# A connection that the provider closes just when we use it again would cost somebody their sign-in.
+NO_KEEPALIVE = httpx.Limits(max_keepalive_connections=0)
 # A provider that has kept one thread waiting is left alone for a while: all others need it more.
 REST_S = 5.0
 MAX_ANSWER = 256 * 1024
@@ -63,15 +65,10 @@ class _Cached:
 class Provider:
     """One identity provider; asked by one request at a time, so that it holds one thread."""
 
-    def __init__(
-        self,
-        issuer: str,
-        http: httpx.Client | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, issuer: str, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` counts seconds, for how old the documents are."""
         self.issuer = issuer
-        self._http = http or httpx.Client(follow_redirects=False)
+        self._http = httpx.Client(follow_redirects=False, limits=NO_KEEPALIVE)
         self._clock = clock
         self._turn = threading.Semaphore(1)
         self._began = self._until = 0.0

@@ -51,6 +51,39 @@ def test_what_is_needed_is_enough(environment):
     assert (settings.trusted_proxies, settings.log_level) == (0, "INFO")
 
 
+def test_the_provider_is_thai_nguyen_id_unless_something_else_is_said(environment):
+    usual = Settings.from_env(environment)
+    other = Settings.from_env(
+        environment
+        | {
+            "OIDC_SCOPES": "openid national_id",
+            "OIDC_CITIZEN_NUMBER_CLAIM": "national_number",
+            "OIDC_LEVEL_2": "level:high",
+        }
+    )
+
+    assert usual.oidc_scopes == ("openid", "profile", "phone", "citizen_id")
+    assert (usual.oidc_citizen_number_claim, usual.oidc_level_2) == (
+        "citizen_number",
+        "urn:thainguyen:loa:2",
+    )
+    assert other.oidc_scopes == ("openid", "national_id")
+    assert (other.oidc_citizen_number_claim, other.oidc_level_2) == (
+        "national_number",
+        "level:high",
+    )
+
+
+@pytest.mark.parametrize("client", ["OIDC_CLIENT", "OIDC_ADMIN_CLIENT"])
+def test_a_client_with_a_key_needs_no_secret(environment, access_key, client):
+    with_key = {f"{client}_SECRET": "", f"{client}_KEY_FILE": str(access_key)}
+
+    settings = Settings.from_env(environment | with_key)
+
+    assert getattr(settings, f"{client}_key_file".lower()) == access_key
+    assert getattr(settings, f"{client}_secret".lower()) == ""
+
+
 def test_everything_that_is_missing_is_named_at_once():
     with pytest.raises(SettingsError) as refusal:
         Settings.from_env({})
@@ -73,6 +106,9 @@ FAULTS = {
     ("OIDC_ISSUER", "file:///canary"): "OIDC_ISSUER is no http(s) address",
     ("ACCESS_TOKEN_KEY_FILE", "/nowhere/canary"): "ACCESS_TOKEN_KEY_FILE names no file",
     ("FIREBASE_CREDENTIALS_FILE", "/canary"): "FIREBASE_CREDENTIALS_FILE names no file",
+    ("OIDC_CLIENT_KEY_FILE", "/canary"): "OIDC_CLIENT_KEY_FILE names no file",
+    ("OIDC_ADMIN_CLIENT_KEY_FILE", "/canary"): "OIDC_ADMIN_CLIENT_KEY_FILE names no file",
+    ("OIDC_SCOPES", "profile canary"): "OIDC_SCOPES lacks openid",
     ("TRUSTED_PROXIES", "canary"): "TRUSTED_PROXIES is no whole number",
     ("METRICS_PORT", "-1"): "METRICS_PORT is no whole number",
     ("LOG_LEVEL", "CANARY"): "LOG_LEVEL is none of DEBUG, INFO, WARNING, ERROR, CRITICAL",

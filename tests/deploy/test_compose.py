@@ -35,6 +35,7 @@ OTHERS = {
     "AWS_SHARED_CREDENTIALS_FILE",
 }
 BY_HAND = {"oidc_client_secret", "oidc_admin_client_secret", "firebase_credentials"}
+KEY_FILES = ("OIDC_CLIENT_KEY_FILE", "OIDC_ADMIN_CLIENT_KEY_FILE")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
 
 
@@ -213,10 +214,11 @@ def test_folders_belong_to_the_accounts_that_write_to_them(secrets):
 
 @as_root
 def test_settings_can_be_made_of_what_the_programs_are_given(secrets):
+    filled_in = {"OIDC_ISSUER": "https://id.test", **dict.fromkeys(KEY_FILES, "")}
     for name in BY_HAND:
         (secrets / name).write_text("x")
     for name in ("web-a", *QUEUES, "setup"):
-        service = compose(examples() | {"OIDC_ISSUER": "https://id.test"})["services"][name]
+        service = compose(examples() | filled_in)["services"][name]
         mounted = {f"/run/secrets/{each}": str(secrets / each) for each in service["secrets"]}
         environment = service["environment"]
 

@@ -237,16 +237,6 @@ def test_a_wrong_id_token_is_refused(now_client, phone, session, fault):
     assert counted(session) == before
 
 
-def test_a_new_key_of_the_provider_is_fetched(now_client, phone, settings, now_app):
-    assert now_client.post(LOGIN, json=phone.login()).status_code == 200
-    now_app.extensions[EXTENSION].provider._provider._keys.read_at -= 31
-    httpx.post(f"{settings.oidc_issuer}/demo/keys/roll").raise_for_status()
-
-    answer = now_client.post(LOGIN, json=Phone(settings).login())
-
-    assert answer.status_code == 200
-
-
 def test_a_crash_of_the_provider_is_a_matter_of_waiting(now_client, phone):
     asked = phone.login()
     phone.with_fault("http_500")

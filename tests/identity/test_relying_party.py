@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -61,8 +60,7 @@ def provider():
 
 @pytest.fixture
 def party(provider, seconds):
-    with httpx.Client() as http:
-        yield RelyingParty(Provider(provider.issuer, http, seconds))
+    return RelyingParty(Provider(provider.issuer, seconds))
 
 
 def sign_in(party, client=CLIENT, **changes):
@@ -349,10 +347,9 @@ def test_a_provider_that_does_not_say_when_is_not_believed_that_it_was_now(provi
 )
 def test_the_setting_decides_what_level_2_is(provider, level_2, acr, ours):
     provider.claims = {"acr": acr}
-    with httpx.Client() as http:
-        party = RelyingParty(Provider(provider.issuer, http), level_2=level_2)
+    party = RelyingParty(Provider(provider.issuer), level_2=level_2)
 
-        assert sign_in(party).acr == ours
+    assert sign_in(party).acr == ours
 
 
 @pytest.mark.parametrize("date", ["1990", "0000-02-28", "1990-02-30", "", "28/02/1990"])
@@ -424,10 +421,9 @@ def test_a_provider_without_userinfo_leaves_out_what_it_does_not_say(provider, p
 def test_the_number_may_go_by_another_name(provider):
     provider.claims = {"citizen_number": None}
     provider.userinfo = {"national_id": "019190000002", "citizen_number": "019190000003"}
-    with httpx.Client() as http:
-        party = RelyingParty(Provider(provider.issuer, http), citizen_number_claim="national_id")
+    party = RelyingParty(Provider(provider.issuer), citizen_number_claim="national_id")
 
-        assert sign_in(party).citizen_number == "019190000002"
+    assert sign_in(party).citizen_number == "019190000002"
 
 
 # How we prove who we are
@@ -610,8 +606,8 @@ def test_an_issuer_may_have_a_path():
         made.append(AProvider(url, "/realms/tinh"))
         return made[0].app
 
-    with serving(make), httpx.Client() as http:
-        person = sign_in(RelyingParty(Provider(made[0].issuer, http)))
+    with serving(make):
+        person = sign_in(RelyingParty(Provider(made[0].issuer)))
 
     assert person.issuer.endswith("/realms/tinh")
 
