@@ -287,5 +287,10 @@ def _text(value: str | None) -> str:
 
 def _date(value: str | None) -> str | None:
     """A date, or a year alone where no more is known; 0000 is an unknown year (section 5.1)."""
-    known = re.fullmatch(r"(?!0000)[0-9]{4}(-[0-9]{2}-[0-9]{2})?", value or "")
-    return known[0] if known else None
+    text = value or ""
+    if re.fullmatch(r"[12][0-9]{3}", text):
+        return text
+    try:
+        return dt.date.fromisoformat(text).isoformat()
+    except ValueError:
+        return None

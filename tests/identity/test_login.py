@@ -12,7 +12,6 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from api.app import create_app
-from api.current import EXTENSION
 from models import AuditEvent, Citizen, DeviceSession, RefreshToken, Role
 from services.identity.people import invite
 from simulators.thainguyen_id.app import create_app as create_provider
