@@ -67,6 +67,7 @@ class Settings:
     accel_redirect: str = ""
     trusted_proxies: int = 0
     metrics_port: int = 0
+    audit_key_file: Path | None = None
     allow_unsafe_database: bool = False
     log_level: str = "INFO"
 
@@ -106,6 +107,7 @@ class Settings:
             "accel_redirect": env.get("ACCEL_REDIRECT", ""),
             "trusted_proxies": reader.number("TRUSTED_PROXIES", 0),
             "metrics_port": reader.number("METRICS_PORT", 0),
+            "audit_key_file": reader.optional_file("AUDIT_KEY_FILE"),
             "allow_unsafe_database": bool(reader.number("ALLOW_UNSAFE_DATABASE", 0)),
             "log_level": reader.log_level(),
         }

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 
 from api.current import current
-from services import identity, reference
+from services import audit, identity, reference
 from services.errors import DomainError
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -19,6 +19,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(load_reference)
     app.cli.add_command(create_admin)
     app.cli.add_command(make_bucket)
+    app.cli.add_command(verify_audit)
 
 
 @click.command("load-reference")
@@ -57,6 +58,63 @@ def make_bucket() -> None:
     except DomainError as error:
         raise click.ClickException(str(error)) from error
     click.echo("The place for photos is there.")
+
+
+@click.command("verify-audit")
+@click.option("--expect", multiple=True, metavar="POSITION:HASH", help="Of the log, or of a note.")
+@click.option("--checkpoint", is_flag=True, help="Sign the head of the chain, if all is well.")
+@with_appcontext
+def verify_audit(expect: tuple[str, ...], *, checkpoint: bool) -> None:
+    """Prove that the audit log is as it was written; ends with 1 and names what is not."""
+    keys = audit.AuditKeys.of(current.settings.audit_key_file)
+    if keys is None:
+        raise click.ClickException("AUDIT_KEY_FILE is needed, to check signatures")
+    if checkpoint and not keys.can_sign:
+        raise click.ClickException("AUDIT_KEY_FILE holds no private key to sign with")
+    looked = audit.Verification(keys, dict(map(_expectation, expect)))
+    try:
+        with current.db.reading() as session:
+            for fault in looked.faults(session, current.storage):
+                click.echo(f"FAULT {fault.kind}: {fault}")
+        with current.db.transaction() as session:
+            audit.note_verification(session, looked, at=current.now())
+        _tell(looked)
+        if looked.found:
+            raise click.exceptions.Exit(1)
+        if checkpoint:
+            _sign(keys)
+    except DomainError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _expectation(text: str) -> tuple[int, bytes]:
+    position, _, value = text.partition(":")
+    try:
+        return int(position), bytes.fromhex(value)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no POSITION:HASH") from None
+
+
+def _tell(looked: audit.Verification) -> None:
+    click.echo(f"Chained: {looked.chained} events; {looked.waiting} are not chained yet.")
+    if signed := looked.guaranteed:
+        click.echo(
+            f"Guaranteed: events 1 to {signed.position} are as they were written, by the checkpoint"
+            f" of {signed.at:%Y-%m-%d %H:%M:%S} UTC, key {signed.key_id}."
+        )
+    else:
+        click.echo("Guaranteed: nothing, for want of a good checkpoint.")
+    click.echo(f"Faults: {looked.found}.")
+
+
+def _sign(keys: audit.AuditKeys) -> None:
+    with current.db.transaction() as session:
+        made = audit.sign_head(session, keys, at=current.now())
+    if made is None:
+        click.echo("Signed: nothing new.")
+        return
+    audit.copy_out([made], current.storage)
+    click.echo(f"Signed: {made.position}:{made.hash.hex()}")
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:

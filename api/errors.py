@@ -38,8 +38,9 @@ STATUS: dict[type[errors.DomainError], HTTPStatus] = {
 }
 PROBLEM = "application/problem+json"
 # SQLSTATE classes that pass by themselves: connection lost, resources, operator intervention,
-# lock not available, serialization failure.
-PASSING = ("08", "40", "53", "55", "57")
+# lock not available, serialization failure. And a right that our role lacks: that is no fault of
+# the request either, and where the audit log cannot be written, nothing is shown or done.
+PASSING = ("08", "40", "42501", "53", "55", "57")
 
 
 def locale() -> str:

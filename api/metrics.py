@@ -6,6 +6,7 @@ PROMETHEUS_MULTIPROC_DIR    the folder that the web processes write their figure
 DATABASE_URL                where jobs wait
 """
 
+import datetime as dt
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from api.bounded import Bounded
 from api.clock import utc_now
 from api.instruments import VARIABLE, alone
 from models import Database
-from services import health
+from services import audit, health
 from settings import SettingsError, variable
 
 # Prometheus itself waits for ten seconds, and a figure that is missing raises no alarm.
@@ -50,12 +51,21 @@ class Queues(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found, failed = self._found()
+            found, failed, audited = self._found()
         except (SQLAlchemyError, TimeoutError):
             yield GaugeMetricFamily("database_up", "Whether the database answers", 0)
             return
         yield GaugeMetricFamily("database_up", "Whether the database answers", 1)
         yield GaugeMetricFamily("workers_alive", "Workers with a heartbeat", found.workers)
+        for name, words, since in (
+            (
+                "audit_unchained_seconds",
+                "Age of the oldest unchained event",
+                audited.unchained_since,
+            ),
+            ("audit_unsigned_seconds", "Age of the oldest unsigned event", audited.unsigned_since),
+        ):
+            yield GaugeMetricFamily(name, words, _age(since))
         gauges = [
             ("jobs_waiting", "Jobs that are due", _by(found.queues, "waiting")),
             ("jobs_oldest_seconds", "Age of the oldest due job", _by(found.queues, "oldest_s")),
@@ -67,13 +77,21 @@ class Queues(Collector):
                 gauge.add_metric([queue], value)
             yield gauge
 
-    def _asked(self) -> tuple[health.Health, dict[str, int]]:
+    def _asked(self) -> tuple[health.Health, dict[str, int], audit.Standing]:
         with self._db.reading() as session:
-            return health.check(session, at=utc_now()), health.failed_jobs(session)
+            return (
+                health.check(session, at=utc_now()),
+                health.failed_jobs(session),
+                audit.standing(session),
+            )
 
 
 def _by(queues: dict[str, health.Queue], name: str) -> dict[str, int]:
     return {queue: getattr(found, name) for queue, found in queues.items()}
+
+
+def _age(since: dt.datetime | None) -> float:
+    return max(0.0, (utc_now() - since).total_seconds()) if since else 0.0
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ done
 secret database_url address app
 secret migration_database_url address owner
 secret access_token_key openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+secret audit_key openssl genpkey -quiet -algorithm ED25519
 secret s3_credentials s3_credentials
 
 chown "0:$readers" "$secrets"/*

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from simulators.fcm.service_account import write_service_account
@@ -25,9 +26,11 @@ def provide(directory: Path, *, token_uri: str) -> dict[str, str]:
     firebase = directory / "firebase.json"
     write_service_account(firebase, token_uri)
     token_key = _kept(directory / "access_token_key.pem", _private_key)
+    audit_key = _kept(directory / "audit_key.pem", _signing_key)
     return {
         **values,
         "ACCESS_TOKEN_KEY_FILE": str(token_key),
+        "AUDIT_KEY_FILE": str(audit_key),
         "FIREBASE_CREDENTIALS_FILE": str(firebase),
     }
 
@@ -48,4 +51,9 @@ def _key() -> str:
 
 def _private_key() -> str:
     key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

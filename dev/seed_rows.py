@@ -54,7 +54,8 @@ COLUMNS = {
     " reason, public",
     "idempotency_keys": "actor_id, operation, key, body_mac, resource_id, created_at",
     "inbox_messages": "id, citizen_id, kind, subject_type, subject_id, facts, created_at, read_at",
-    "audit_events": "id, at, actor_kind, actor_id, action, subject_type, subject_id, detail",
+    "audit_events": "id, at, actor_kind, actor_id, action, subject_type, subject_id, detail, role,"
+    " organisation",
 }
 # Nobody signs in as one of these people: no provider has this name.
 ISSUER = "urn:c-thainguyen:seed"
@@ -127,6 +128,8 @@ class Offices:
     dispatchers: list[str] = field(default_factory=list)
     handlers: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     leaders: dict[str, str] = field(default_factory=dict)
+    # The role of each, and the department it is for.
+    held: dict[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
 def uuid7(rng: random.Random, ms: int) -> str:
@@ -246,12 +249,12 @@ class People:
         batch: Batch = defaultdict(list)
         offices = Offices()
         for _ in range(DISPATCHERS):
-            offices.dispatchers.append(self._clerk(batch, "dispatcher", None))
+            offices.dispatchers.append(self._clerk(batch, offices, "dispatcher", None))
         for department in sorted({topic.department for topic in TOPICS.values()}):
             for _ in range(HANDLERS):
-                handler = self._clerk(batch, "handler", department)
+                handler = self._clerk(batch, offices, "handler", department)
                 offices.handlers[department].append(handler)
-            offices.leaders[department] = self._clerk(batch, "leader", department)
+            offices.leaders[department] = self._clerk(batch, offices, "leader", department)
         return batch, offices
 
     def _citizen(self, batch: Batch, subject: str, at: int, name: str | None = None) -> str:
@@ -300,7 +303,7 @@ class People:
         audit(batch, rng, "session:start", "citizen", citizen, ("session", session), at,
               '{"audience": "citizen"}')  # fmt: skip
 
-    def _clerk(self, batch: Batch, role: str, department: str | None) -> str:
+    def _clerk(self, batch: Batch, offices: Offices, role: str, department: str | None) -> str:
         rng, at = self.rng, self.period.opened
         subject = f"{self.seed}-staff-{len(batch['staff'])}"
         name = self._name()
@@ -308,6 +311,7 @@ class People:
         staff = uuid7(rng, at)
         batch["staff"].append(line(staff, digest("number", subject), name, citizen, stamp(at)))
         batch["role_grants"].append(line(uuid7(rng, at), staff, role, department))
+        offices.held[staff] = role, department
         audit(batch, rng, "staff:invite", "system", None, ("staff", staff), at,
               f'{{"roles": ["{role}"]}}')  # fmt: skip
         return staff
@@ -503,7 +507,8 @@ class Story:
         )  # fmt: skip
 
     def _audit(self, action: str, kind: str, actor: str, detail: str = "{}") -> None:
-        audit(self.batch, self.rng, action, kind, actor, ("report", self.id), self.at, detail)
+        subject, held = ("report", self.id), self.world.offices.held.get(actor, (None, None))
+        audit(self.batch, self.rng, action, kind, actor, subject, self.at, detail, held=held)
 
     def _touch(self) -> None:
         self.version += 1
@@ -568,7 +573,7 @@ def event(  # noqa: PLR0913 - as many as columns
     )  # fmt: skip
 
 
-def audit(
+def audit(  # noqa: PLR0913 - as many as columns
     batch: Batch,
     rng: random.Random,
     action: str,
@@ -577,8 +582,10 @@ def audit(
     subject: tuple[str, str],
     at: int,
     detail: str,
+    *,
+    held: tuple[str | None, str | None] = (None, None),
 ) -> None:
     """Add one event to the record."""
     batch["audit_events"].append(
-        line(uuid7(rng, at), stamp(at), actor_kind, actor, action, *subject, detail)
+        line(uuid7(rng, at), stamp(at), actor_kind, actor, action, *subject, detail, *held)
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from models import Database
 from notifications.push import Push
+from services.audit import AuditKeys
 from services.storage import Storage
 
 
@@ -17,3 +18,4 @@ class Context:
     storage: Storage
     push: Callable[[], Push]
     now: Callable[[], dt.datetime]
+    audit_keys: AuditKeys | None = None

@@ -16,7 +16,7 @@ from procrastinate.jobs import Job, Status
 
 from jobs.context import Context
 from notifications.push import Outcome
-from services import idempotency, limits, notifications, uploads
+from services import audit, idempotency, limits, notifications, uploads
 
 log = structlog.get_logger()
 
@@ -26,6 +26,10 @@ SHORT_WAITS = 10
 # So often a job of a dead worker is taken over without waiting.
 AT_ONCE = 3
 KEPT_HOURS = 24
+# A run takes in so many batches at most, some ten seconds of work; the next one goes on.
+CHAIN_BATCHES = 50
+# Checkpoints that are looked for in the file store, in case it was away for a day or two.
+COPIED_AGAIN = 48
 # A push that could not be handed over for so long is told by the inbox alone; a store of photos
 # that is away for so long needs a person.
 GIVEN_UP_AFTER = dt.timedelta(hours=48)
@@ -121,6 +125,29 @@ def sweep_files(context: Context) -> None:
         uploads.sweep_files(session, storage=context.storage, at=context.now())
 
 
+def chain_audit(context: Context) -> None:
+    """Give every event of the audit log that is due its place in the chain."""
+    for _ in range(CHAIN_BATCHES):
+        with context.db.transaction() as session:
+            if audit.extend(session) < audit.BATCH:
+                return
+
+
+def sign_audit(context: Context) -> None:
+    """Sign the head of the chain, and see that the signed heads lie outside the database too."""
+    if context.audit_keys is None or not context.audit_keys.can_sign:
+        log.warning("audit_key_missing")
+        return
+    with context.db.transaction() as session:
+        checkpoint = audit.sign_head(session, context.audit_keys, at=context.now())
+    if checkpoint:
+        # Whoever collects the log has a third copy by this line.
+        log.info("audit_checkpoint", position=checkpoint.position, hash=checkpoint.hash.hex())
+    with context.db.reading() as session:
+        recent = audit.latest_checkpoints(session, COPIED_AGAIN)
+    audit.copy_out(recent, context.storage)
+
+
 def make_app(context: Context, connector: procrastinate.BaseConnector) -> procrastinate.App:
     """The queue's application with every task under the name that services defer it by."""
     app = procrastinate.App(connector=connector)
@@ -133,6 +160,18 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
         """Take over the jobs of workers that were killed."""
         del timestamp
         await rescue_stalled(job.app)
+
+    @app.periodic(cron="* * * * * */5")
+    @app.task(name="chain_audit", queue="upkeep", queueing_lock="chain_audit")
+    def chain_audit_always(timestamp: int) -> None:
+        del timestamp
+        chain_audit(context)
+
+    @app.periodic(cron="5 * * * *")
+    @app.task(name="sign_audit", queue="upkeep", queueing_lock="sign_audit", retry=PATIENT)
+    def sign_audit_hourly(timestamp: int) -> None:
+        del timestamp
+        sign_audit(context)
 
     @app.periodic(cron="17 * * * *")
     @app.task(name="tidy_up", queue="upkeep", queueing_lock="tidy_up")

@@ -27,14 +27,16 @@ from models import Database
 from notifications.console import ConsolePush
 from notifications.push import Push
 from services import durability
+from services.audit import AuditKeys
 from services.storage import open_storage
 from settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
 QUEUES = ("urgent", "normal", "bulk", "media", "upkeep")
-# Photos are work for a processor, pushes wait for the network.
-CONCURRENCY = {"urgent": 8, "normal": 8, "bulk": 4, "media": 2, "upkeep": 2}
+# Photos are work for a processor, pushes wait for the network; what upkeep does every few seconds
+# must not wait for what it does with a slow store of photos.
+CONCURRENCY = {"urgent": 8, "normal": 8, "bulk": 4, "media": 2, "upkeep": 4}
 HEARTBEAT_S = 5.0
 GRACE_S = 10.0
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
@@ -133,6 +135,7 @@ def make_context(settings: Settings, concurrency: int) -> Context:
         storage=open_storage(settings.storage_url),
         push=functools.cache(functools.partial(make_push, settings)),
         now=lambda: dt.datetime.now(dt.UTC),
+        audit_keys=AuditKeys.of(settings.audit_key_file),
     )
 
 

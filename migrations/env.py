@@ -20,11 +20,11 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects import postgresql
 
 from migrations.online import timeouts, until_unlocked
-from models import Base
+from models import AuditEvent, Base
 from settings import variable
 
 ADVISORY_LOCK = 6_411_901
-APPEND_ONLY = ("audit_events",)
+APPEND_ONLY = ("audit_events", "audit_chain", "audit_checkpoints")
 TURN_PAUSE_S = 0.5
 
 
@@ -46,6 +46,10 @@ def rights(owner_url: str) -> Iterator[str]:
     yield f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {quoted}"
     for name in APPEND_ONLY:
         yield f"REVOKE UPDATE, DELETE ON {name} FROM {quoted}"
+    # Which transaction wrote an event is for PostgreSQL alone to say.
+    told = ", ".join(column.name for column in AuditEvent.__table__.columns if column.name != "xid")
+    yield f"REVOKE INSERT ON audit_events FROM {quoted}"
+    yield f"GRANT INSERT ({told}) ON audit_events TO {quoted}"
 
 
 def tell(message: str) -> None:

@@ -1,6 +1,6 @@
 """Tables, and the truths about one row."""
 
-from models.audit import AuditEvent
+from models.audit import AuditCheckpoint, AuditEvent, AuditLink
 from models.base import Base, Database
 from models.feedback import (
     Category,
@@ -29,7 +29,9 @@ from models.platform import IdempotencyKey, RateLimit
 __all__ = [
     "AdminSession",
     "Audience",
+    "AuditCheckpoint",
     "AuditEvent",
+    "AuditLink",
     "Base",
     "Category",
     "Citizen",

@@ -19,8 +19,16 @@ SELECT current_setting('fsync') = 'on' AS fsync,
        NOT rolsuper AS no_superuser,
        NOT has_schema_privilege('public', 'CREATE')
            AND NOT has_database_privilege(current_database(), 'CREATE') AS no_ddl,
-       NOT coalesce(has_table_privilege(to_regclass('audit_events'), 'UPDATE, DELETE, TRUNCATE'),
-                    false) AS no_rewriting,
+       NOT EXISTS (
+           SELECT FROM pg_class
+            WHERE oid IN (to_regclass('audit_events'), to_regclass('audit_chain'),
+                          to_regclass('audit_checkpoints'))
+              AND (has_table_privilege(oid, 'DELETE, TRUNCATE')
+                   OR has_any_column_privilege(oid, 'UPDATE')))
+       AND NOT EXISTS (
+           SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('audit_events') AND attname = 'xid'
+              AND has_column_privilege(attrelid, attnum, 'INSERT')) AS no_rewriting,
        coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
            OR coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)
            AS confidential
@@ -32,7 +40,7 @@ FAULTS = {
     "synchronous_commit": "synchronous_commit is off",
     "no_superuser": "the role is a superuser",
     "no_ddl": "the role may create things",
-    "no_rewriting": "the role may rewrite audit_events",
+    "no_rewriting": "the role may rewrite the audit log",
     "confidential": "the connection is neither local nor encrypted (sslmode=verify-full)",
 }
 CONNECT_S = 3

@@ -36,6 +36,12 @@ class Action(enum.StrEnum):
     PUBLISH = "publish"
 
 
+class Operation(enum.StrEnum):
+    """What one may want to do with other things than one report."""
+
+    READ_AUDIT = "read_audit"
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One role, for one department and some places, or for all where None."""
@@ -83,6 +89,9 @@ _ROLES = {
     Action.LEAD: frozenset({Role.LEADER}),
     Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
 }
+_OPERATIONS = {
+    Operation.READ_AUDIT: frozenset({Role.AUDITOR}),
+}
 
 
 def can(actor: Actor, action: Action, report: Report) -> bool:
@@ -90,10 +99,23 @@ def can(actor: Actor, action: Action, report: Report) -> bool:
     if actor.kind is ActorKind.CITIZEN:
         own = report.reporter_id == actor.id
         return own and action in {Action.READ, Action.OWN}
+    return by(actor, action, report) is not None
+
+
+def by(actor: Actor, action: Action, report: Report) -> Grant | None:
+    """The role by which a member of staff may do `action` with `report`, if there is one."""
     if action is Action.SEE_REPORTER:
         return _sees_reporter(actor, report)
     roles = _ROLES.get(action, frozenset())
-    return any(grant.role in roles and grant.covers(report) for grant in actor.grants)
+    return next(
+        (grant for grant in actor.grants if grant.role in roles and grant.covers(report)), None
+    )
+
+
+def may(actor: Actor, operation: Operation) -> Grant | None:
+    """The role by which `actor` may do what is not about one report, if there is one."""
+    roles = _OPERATIONS[operation]
+    return next((grant for grant in actor.grants if grant.role in roles), None)
 
 
 def readable(actor: Actor) -> ColumnElement[bool]:
@@ -104,10 +126,12 @@ def readable(actor: Actor) -> ColumnElement[bool]:
     return or_(false(), *(grant.condition() for grant in grants))
 
 
-def _sees_reporter(actor: Actor, report: Report) -> bool:
+def _sees_reporter(actor: Actor, report: Report) -> Grant | None:
     """Dispatchers always; the assigned handler and the leader unless the citizen hid the name."""
-    if can(actor, Action.DISPATCH, report):
-        return True
-    if report.hide_reporter or not can(actor, Action.WORK, report):
-        return False
-    return can(actor, Action.LEAD, report) or report.assignee_id == actor.id
+    if dispatcher := by(actor, Action.DISPATCH, report):
+        return dispatcher
+    if report.hide_reporter:
+        return None
+    if leader := by(actor, Action.LEAD, report):
+        return leader
+    return by(actor, Action.WORK, report) if report.assignee_id == actor.id else None

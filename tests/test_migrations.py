@@ -416,7 +416,7 @@ def described(postgres, database):
         return [sorted(connection.execute(query), key=str) for query in queries]
 
 
-# What squawk says of a revision, and why that is right; nothing is excused for those to come.
+# What squawk says of a revision, and why that is right; nothing is excused for all to come.
 VARYING = "the models limit lengths, and no traffic is on a table that is only being made"
 QUEUE = "the tables are procrastinate's, made as it ships them"
 EXCUSED = {
@@ -431,6 +431,7 @@ EXCUSED = {
         "prefer-bigint-over-smallint": "positions, ratings and reopenings stay small",
     },
     "0003": {"prefer-bigint-over-int": "the number of a key fits a byte"},
+    "0004": {"ban-drop-constraint": "a wider one takes its place in the same transaction"},
 }
 
 

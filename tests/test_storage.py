@@ -167,6 +167,14 @@ def test_a_name_is_untouched_only_when_all_under_it_is_old(storage):
     assert list(storage.untouched_since(moment)) == ["old"]
 
 
+def test_the_names_in_a_folder_are_those_directly_in_it(storage):
+    for key in ("a/b/one.json", "a/b/two.json", "a/b/deeper/three.json", "a/bc/four.json"):
+        storage.put(key, b"x")
+
+    assert sorted(storage.names("a/b")) == ["one.json", "two.json"]
+    assert list(storage.names("nothing/there")) == []
+
+
 def test_making_the_place_again_changes_nothing(storage):
     storage.put("a/full", b"x")
 

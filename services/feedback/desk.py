@@ -30,18 +30,21 @@ def read_reporter(
         ReportNotFound, ReporterHidden
     """
     report = read(session, actor, report_id)
-    if not permissions.can(actor, Action.SEE_REPORTER, report):
+    role = permissions.by(actor, Action.SEE_REPORTER, report)
+    if role is None:
         raise ReporterHidden
     if report.reporter_id is None:
         return None
     audit.record(
         session,
-        "report:read_reporter",
-        actor_kind=actor.kind.value,
-        actor_id=actor.id,
+        audit.Deed.REPORT_READ_REPORTER,
+        actor=actor,
+        by=role,
         subject=("report", report.id),
+        about=report.reporter_id,
+        purpose=audit.Purpose.REPORT_HANDLING,
         at=at,
-        citizen_id=str(report.reporter_id),
+        fields=["name"],
     )
     return session.get_one(Citizen, report.reporter_id)
 

@@ -152,12 +152,7 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
     uploads.attach(session, actor, draft.upload_ids, report)
     append(session, report, "created", actor, at=at, to_state=report.state.value)
     audit.record(
-        session,
-        "report:create",
-        actor_kind=actor.kind.value,
-        actor_id=actor.id,
-        subject=("report", report.id),
-        at=at,
+        session, audit.Deed.REPORT_CREATE, actor=actor, subject=("report", report.id), at=at
     )
     notifications.tell(
         session,

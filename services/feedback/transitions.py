@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from models import Report, ReportState
 from services import permissions
-from services.permissions import Action, Actor
+from services.permissions import Action, Actor, Grant
 
 S = ReportState
 
@@ -107,6 +107,12 @@ def next_steps(actor: Actor, report: Report) -> list[Transition]:
 def find(actor: Actor, report: Report, to: ReportState) -> Transition | None:
     """The move to `to` that `actor` may make now, if there is one."""
     return next((step for step in next_steps(actor, report) if step.to is to), None)
+
+
+def role_for(actor: Actor, step: Transition, report: Report) -> Grant | None:
+    """The role by which a member of staff makes this move, while the report is as it was."""
+    found = (permissions.by(actor, action, report) for action in step.by)
+    return next((grant for grant in found if grant), None)
 
 
 def is_known(origin: ReportState, to: ReportState) -> bool:

@@ -182,7 +182,14 @@ def rate(
         raise NotRateable
     report.rating, report.rating_text, report.rated_at = score, text and tidy(text), at
     append(session, report, "rated", actor, at=at, text=str(score))
-    _audit(session, actor, report, "report:rate", at=at, score=score)
+    audit.record(
+        session,
+        audit.Deed.REPORT_RATE,
+        actor=actor,
+        subject=("report", report.id),
+        at=at,
+        score=score,
+    )
     return load(session, actor, Report.id == report_id)
 
 
@@ -206,7 +213,8 @@ def edit(
     if report.version != version:
         raise Stale
     needed = Action.DISPATCH if "category" in changes else Action.PUBLISH
-    if not permissions.can(actor, needed, report) or (
+    role = permissions.by(actor, needed, report)
+    if role is None or (
         {"visibility", "public_text"} & changes.keys()
         and not permissions.can(actor, Action.PUBLISH, report)
     ):
@@ -222,7 +230,15 @@ def edit(
         raise PublicTextNeeded
     _touch(report, at)
     append(session, report, "edited", actor, at=at, public=False, text=", ".join(sorted(changes)))
-    _audit(session, actor, report, "report:edit", at=at, fields=sorted(changes))
+    audit.record(
+        session,
+        audit.Deed.REPORT_EDIT,
+        actor=actor,
+        by=role,
+        subject=("report", report.id),
+        at=at,
+        fields=sorted(changes),
+    )
     return load(session, actor, Report.id == report_id)
 
 
@@ -258,6 +274,7 @@ def _carry_out(
             raise MoveNotYours
         _recategorise(session, actor, report, asked.category, at=at)
     origin = report.state
+    role = transitions.role_for(actor, step, report)
     _apply(session, actor, report, step, asked, at=at)
     report.state = step.to
     if origin is ReportState.RECEIVED and report.acknowledged_at is None:
@@ -279,7 +296,15 @@ def _carry_out(
         # Why one office passed a report to another is their own affair.
         public=step.name not in {"return", "hand_over"},
     )
-    _audit(session, actor, report, f"report:{step.name}", at=at, to=step.to.value)
+    audit.record(
+        session,
+        audit.Deed(f"report:{step.name}"),
+        actor=actor,
+        by=role,
+        subject=("report", report.id),
+        at=at,
+        to=step.to.value,
+    )
     _tell(session, report, step, asked, at=at)
 
 
@@ -354,18 +379,4 @@ def _tell(
         subject=("report", report.id),
         at=at,
         **facts,
-    )
-
-
-def _audit(
-    session: Session, actor: Actor, report: Report, action: str, *, at: dt.datetime, **detail: Any
-) -> None:
-    audit.record(
-        session,
-        action,
-        actor_kind=actor.kind.value,
-        actor_id=actor.id,
-        subject=("report", report.id),
-        at=at,
-        **detail,
     )

@@ -41,9 +41,8 @@ def enter_admin(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.
     )
     audit.record(
         session,
-        "admin_session:start",
-        actor_kind="staff",
-        actor_id=staff.id,
+        audit.Deed.ADMIN_SESSION_START,
+        actor=as_actor(staff),
         subject=("staff", staff.id),
         at=at,
     )

@@ -193,9 +193,8 @@ def invite(
     )
     audit.record(
         session,
-        "staff:invite",
-        actor_kind="system",
-        actor_id=None,
+        audit.Deed.STAFF_INVITE,
+        actor=None,
         subject=("staff", staff.id),
         at=at,
         roles=sorted(role.value for role, _ in wanted),

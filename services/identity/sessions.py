@@ -18,7 +18,7 @@ from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
 from services import audit, limits, notifications
 from services.errors import Unauthenticated
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
-from services.permissions import Actor
+from services.permissions import Actor, ActorKind
 from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
 from services.vault import Vault
 
@@ -121,9 +121,8 @@ def sign_in(
     token = _issue(session, started, new_secret(), predecessor=None, at=at)
     audit.record(
         session,
-        "session:start",
-        actor_kind="citizen",
-        actor_id=citizen.id,
+        audit.Deed.SESSION_START,
+        actor=Actor(ActorKind.CITIZEN, citizen.id),
         subject=("session", started.id),
         at=at,
         audience=audience.value,
@@ -248,9 +247,8 @@ def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None
     _end(session, [current.id], at=at)
     audit.record(
         session,
-        "session:alarm",
-        actor_kind="system",
-        actor_id=None,
+        audit.Deed.SESSION_ALARM,
+        actor=None,
         subject=("session", current.id),
         at=at,
     )

@@ -37,6 +37,9 @@ class Storage(Protocol):
     def is_nearly_full(self) -> bool:
         """Whether little room is left for more."""
 
+    def names(self, folder: str) -> Iterator[str]:
+        """The last part of each key that lies directly in `folder`; nothing there is fine."""
+
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         """The first part of each key under which nothing was written since `moment`."""
 

@@ -49,6 +49,12 @@ class LocalStorage:
     def is_nearly_full(self) -> bool:
         return shutil.disk_usage(self.root).free < self.reserve
 
+    def names(self, folder: str) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self._path(folder)) as files:
+            for file in files:
+                if file.is_file():
+                    yield file.name
+
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         with os.scandir(self.root) as folders:
             for folder in folders:

@@ -122,6 +122,13 @@ class S3Storage:
         """Never: whoever runs the store watches its room."""
         return False
 
+    def names(self, folder: str) -> Iterator[str]:
+        prefix = self._key(folder) + "/"
+        for each in self._listed(prefix):
+            name = each["Key"].removeprefix(prefix)
+            if "/" not in name:
+                yield name
+
     def untouched_since(self, moment: dt.datetime) -> Iterator[str]:
         """The store lists keys in their order, so those with the same first part come together."""
         start = len(self._prefix)

@@ -11,6 +11,7 @@ import pytest
 
 from api.server import DRAIN_S, FINISH_S
 from jobs.worker import GRACE_S, QUEUES
+from services.audit import AuditKeys
 from settings import SECRETS, Settings
 from tests.deploy.conftest import needs_nginx
 from tests.deploy.files import COMPOSE, VARIABLE, compose, instructions, rendered
@@ -135,6 +136,12 @@ def test_only_the_setup_can_change_the_schema():
     assert holders == {"setup"}
 
 
+def test_only_the_worker_that_signs_and_the_setup_have_the_key_of_the_audit_log():
+    holders = {name for name, each in SERVICES.items() if "audit_key" in str(each)}
+
+    assert holders == {"setup", "upkeep"}
+
+
 def test_the_example_names_every_variable_and_no_other():
     used = {match["name"] for match in VARIABLE.finditer(COMPOSE.read_text()) if match["name"]}
 
@@ -226,6 +233,8 @@ def test_settings_can_be_made_of_what_the_programs_are_given(secrets):
 
         assert given.storage_url == "s3://photos"
         assert given.database_url.endswith("@/c_thainguyen?host=/run/postgresql")
+        keys = AuditKeys.of(given.audit_key_file)
+        assert (keys is not None and keys.can_sign) is (name in {"setup", "upkeep"})
 
 
 @needs_nginx

@@ -17,6 +17,7 @@ from dev.claim import claimed
 from dev.config import PROJECT, Config, Problem
 from dev.ports import require_free
 from dev.postgres import free_port
+from services.audit import AuditKeys
 
 TOKEN_URI = "http://127.0.0.1:8003/token"
 
@@ -55,6 +56,12 @@ def test_secrets_are_made_once_and_for_their_owner_only(tmp_path):
     assert mode(directory) == 0o700
     assert {mode(path) for path in directory.iterdir()} == {0o600}
     assert len({first[name] for name in first}) == len(first)
+
+
+def test_the_key_of_the_audit_log_can_sign(tmp_path):
+    made = credentials.provide(tmp_path, token_uri=TOKEN_URI)
+
+    assert AuditKeys.of(Path(made["AUDIT_KEY_FILE"])).can_sign
 
 
 def test_the_firebase_account_follows_the_port(tmp_path):
