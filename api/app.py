@@ -18,7 +18,7 @@ from api.oidc import Client, RelyingParty
 from api.provider import Provider
 from api.readiness import Readiness
 from api.revocations import Revocations
-from api.routes import feedback, identity, notifications, places, platform
+from api.routes import audit, feedback, identity, notifications, places, platform
 from models import Database
 from services.storage import open_storage
 from services.tokens import Keys
@@ -31,6 +31,8 @@ BLUEPRINTS = [
     places.blp,
     *feedback.blueprints,
     notifications.blp,
+    audit.blp,
+    audit.staff,
     platform.blp,
 ]
 # A file, since Alembic itself costs a second and 15 MB that a web process has no use for.

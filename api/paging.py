@@ -1,5 +1,6 @@
 """Pages by key, never by offset: a cursor says after which row to go on."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -17,31 +18,39 @@ class CursorInvalid(BadRequest):
     vi = "Cursor không hợp lệ; hãy bắt đầu lại không kèm cursor."
 
 
+_ID = 16
 ANSWER = {"Link": {"schema": {"type": "string"}, "description": 'The next page, rel="next".'}}
 
 
-def before(cursor: str | None) -> uuid.UUID | None:
-    """The id that a cursor of this route names.
+def before(cursor: str | None, *, scope: bytes = b"") -> uuid.UUID | None:
+    """The id that a cursor of this route, made for the same `scope`, names.
 
     Raises:
-        CursorInvalid: it was changed, or comes from another route.
+        CursorInvalid: it was changed, or comes from another route or another scope.
     """
     if cursor is None:
         return None
     key = unsign(_purpose(), cursor)
-    if key is None:
+    if key is None or key[_ID:] != scope:
         raise CursorInvalid
-    return uuid.UUID(bytes=key)
+    return uuid.UUID(bytes=key[:_ID])
 
 
-def page(rows: Sequence[Any], limit: int) -> dict[str, Any]:
+def page(rows: Sequence[Any], limit: int, *, scope: bytes = b"") -> dict[str, Any]:
     """Up to `limit` of `rows`, which hold one more where there is a next page."""
     items = rows[:limit]
     cursor = None
     if len(rows) > limit:
-        cursor = sign(_purpose(), items[-1].id.bytes)
+        cursor = sign(_purpose(), items[-1].id.bytes + scope)
         _link(cursor)
     return {"items": items, "next_cursor": cursor}
+
+
+def filters() -> bytes:
+    """A scope of all that is asked for, so that a cursor goes on with this search only."""
+    asked = request.args.to_dict(flat=False)
+    kept = {name: asked[name] for name in sorted(asked) if name not in {"cursor", "limit"}}
+    return hashlib.sha256(urlencode(kept, doseq=True).encode()).digest()[:_ID]
 
 
 def _link(cursor: str) -> None:
