@@ -1,13 +1,19 @@
 """Reading what was typed: forms, and the filters of the queue in an address."""
 
+import datetime as dt
+import enum
 import uuid
+from typing import TypeVar
 
 from flask import request
 
 from api.json import Malformed, check_text
 from models import ReportState
+from services.calendar import ZONE
 from services.errors import BadRequest, Invalid
 from services.feedback import OPEN_STATES, QueueFilter
+
+Choice = TypeVar("Choice", bound=enum.StrEnum)
 
 EVERY_STATE = "all"
 
@@ -89,3 +95,36 @@ def an_id(name: str) -> uuid.UUID | None:
         return uuid.UUID(value)
     except ValueError as error:
         raise BadRequest from error
+
+
+def one_of(name: str, choices: type[Choice]) -> Choice | None:
+    """What was chosen in a list.
+
+    Raises:
+        BadRequest
+    """
+    value = request.args.get(name)
+    if not value:
+        return None
+    try:
+        return choices(value)
+    except ValueError as error:
+        raise BadRequest from error
+
+
+def days(first: str, last: str) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The moments in which the first day begins and the last one ends, as clocks here show them.
+
+    Raises:
+        BadRequest
+    """
+    values = request.args.get(first), request.args.get(last)
+    try:
+        begin, end = (dt.date.fromisoformat(value) if value else None for value in values)
+        return begin and _midnight(begin), end and _midnight(end + dt.timedelta(days=1))
+    except (ValueError, OverflowError) as error:
+        raise BadRequest from error
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), ZONE).astimezone(dt.UTC)

@@ -2,8 +2,11 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from typing import Any
 
 from models import Role
+from services import audit
+from services.audit import Purpose
 from services.calendar import ZONE
 from services.errors import DomainError
 
@@ -47,7 +50,23 @@ EVENTS = {
     "edited": "Sửa thông tin",
     "recategorised": "Sửa lĩnh vực",
 }
-ACTORS = {"citizen": "Người dân", "staff": "Cán bộ", "system": "Hệ thống"}
+ACTORS = {
+    "citizen": "Người dân",
+    "staff": "Cán bộ",
+    "facility": "Cơ sở",
+    "system": "Hệ thống",
+}
+SUBJECTS = {
+    "report": "Phản ánh",
+    "session": "Phiên đăng nhập",
+    "staff": "Cán bộ",
+    "audit": "Nhật ký",
+}
+PURPOSES = {
+    Purpose.REPORT_HANDLING: "xử lý phản ánh",
+    Purpose.OVERSIGHT: "kiểm tra",
+}
+READ = {"name": "họ tên", "access_log": "nhật ký truy cập"}
 CLOCKS = {
     "on_time": "Còn hạn",
     "due_soon": "Sắp đến hạn",
@@ -131,6 +150,27 @@ def roles(names: Iterable[str]) -> str:
     return ", ".join(ROLES[Role(name)] for name in names)
 
 
+def role(name: str) -> str:
+    """A role as the record names it, one that only a newer release knows by its code."""
+    return ROLES.get(Role(name), name) if name in set(Role) else name
+
+
+def deed(action: str) -> str:
+    return audit.title(action, "vi")
+
+
+def facts(event: Any) -> str:
+    """What the record says beside who, what and whom; codes where there are no words."""
+    detail = dict(event.detail)
+    read = [READ.get(name, name) for name in detail.pop("fields", [])] if event.about_id else []
+    told = {
+        "mục đích": event.purpose and PURPOSES.get(event.purpose, event.purpose),
+        "đã xem": ", ".join(read),
+        **{name: _plain(value) for name, value in detail.items()},
+    }
+    return "; ".join(f"{name}: {value}" for name, value in told.items() if value)
+
+
 def duration(delta: dt.timedelta) -> str:
     """The largest unit says enough for a list: "5 phút", "3 giờ", "2 ngày"."""
     minutes = max(0, int(delta.total_seconds() // 60))
@@ -144,11 +184,21 @@ def local(moment: dt.datetime) -> str:
     return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M}"
 
 
+def to_the_second(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M:%S}"
+
+
 def event_text(kind: str, text: str | None) -> str | None:
     """An edit is told by the names of its fields; everything else by the words that were sent."""
     if kind != "edited" or text is None:
         return text
     return ", ".join(EDITED.get(name, name) for name in text.split(", "))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {each}" for name, each in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _word(code: str) -> str:

@@ -8,6 +8,8 @@ from flask import g, render_template, request
 
 from admin import door, labels
 from api.signing import sign, unsign
+from services import permissions
+from services.permissions import Operation
 
 HTMX = Path(__file__).parent / "static" / "vendor" / "htmx.min.js"
 
@@ -33,10 +35,13 @@ def _purpose() -> str:
 def render(template: str, **context: Any) -> str:
     """A page of the staff view; also where nobody is signed in, for the pages of the door."""
     visit = g.get("visit")
+    actor = visit.actor if visit else None
     return render_template(
         f"admin/{template}",
         labels=labels,
-        actor=visit.actor if visit else None,
+        actor=actor,
+        # Where a link leads that this person may follow.
+        allowed={each.value for each in Operation if actor and permissions.may(actor, each)},
         csrf=door.csrf_token() if visit else None,
         # The pages work without it, only less lively.
         has_htmx=HTMX.is_file(),

@@ -17,6 +17,7 @@ STAFF = {
     "dieuphoi1": (Role.DISPATCHER, None),
     "xuly1": (Role.HANDLER, "so-xay-dung"),
     "lanhdao1": (Role.LEADER, "so-xay-dung"),
+    "quantri1": (Role.AUDITOR, None),
 }
 
 pytestmark = browser.needs_chromium
@@ -218,3 +219,25 @@ def test_axe_finds_nothing_serious(sit_down, sent, office, width):
     found += complaints_of_axe(page)
 
     assert found == []
+
+
+@needs_axe
+@pytest.mark.parametrize("width", [380, 640, 1280])
+def test_an_auditor_finds_who_saw_whom(sit_down, sent, width):
+    dispatcher = sit_down("dieuphoi1")
+    open_report(dispatcher, sent)
+    dispatcher.get_by_role("button", name="Xem người gửi").click()
+    expect(dispatcher.get_by_text("việc xem được ghi lại")).to_be_visible()
+    auditor = sit_down("quantri1", viewport={"width": width, "height": 800})
+
+    auditor.get_by_role("link", name="Nhật ký").click()
+    auditor.get_by_role("link", name="Ai đã xem dữ liệu của ai").click()
+    auditor.get_by_role("link", name=str(sent.reporter_id)).click()
+
+    row = auditor.locator("tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("Xem ai đã gửi phản ánh")
+    expect(auditor.get_by_label("Mã người dân")).to_have_value(str(sent.reporter_id))
+    assert auditor.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert complaints_of_axe(auditor) == []
+    assert auditor.complaints == []

@@ -4,6 +4,8 @@ import pytest
 
 from admin import labels
 from models import ReportState, Role
+from services.audit import Purpose
+from services.audit.deeds import SUBJECTS
 from services.feedback import REJECTION_REASONS, TRANSITIONS
 
 
@@ -76,6 +78,8 @@ def test_every_code_has_a_word():
     assert set(labels.STATES) == set(ReportState)
     assert set(labels.ROLES) == set(Role)
     assert set(labels.REASONS) == set(REJECTION_REASONS)
+    assert set(labels.PURPOSES) == set(Purpose)
+    assert set(labels.SUBJECTS) == set(SUBJECTS)
     assert {step.name for step in TRANSITIONS} <= set(labels.STEPS)
     assert {step.name for step in TRANSITIONS} <= set(labels.EVENTS)
     assert {field for step in TRANSITIONS for field in step.needs} <= set(labels.FIELDS)
