@@ -103,7 +103,7 @@ def _tell(looked: audit.Verification) -> None:
             f" of {signed.at:%Y-%m-%d %H:%M:%S} UTC, key {signed.key_id}."
         )
     else:
-        click.echo("Guaranteed: nothing, for want of a good checkpoint.")
+        click.echo("Guaranteed: nothing; there is no checkpoint, or none before the first fault.")
     click.echo(f"Faults: {looked.found}.")
 
 
