@@ -4,8 +4,9 @@ import base64
 import datetime as dt
 import hashlib
 import re
+import time
 from dataclasses import replace
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -14,8 +15,14 @@ from sqlalchemy import func, select
 import admin
 from admin.sign_in import safe_next
 from api.app import create_app
-from models import AdminSession, AuditEvent
+from api.current import EXTENSION
+from models import AdminSession, AuditEvent, Role
 from services import limits
+from services.identity.people import invite
+from services.permissions import LEVEL_1, LEVEL_2
+from tests import factories
+from tests.conftest import serving
+from tests.identity.a_provider import AProvider
 
 
 def sessions(session):
@@ -219,30 +226,65 @@ def test_too_many_attempts_have_to_wait(client, session, provider_url, clock):
     assert int(answer.headers["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        "//evil.test",
-        "/\\evil.test",
-        "\\\\evil.test",
-        "https://evil.test/admin/",
-        "https:evil.test",
-        "%2f%2fevil.test",
-        "/%2f%2fevil.test",
-        "javascript:alert(1)",
-        "/admin//evil.test",
-        "/admin/..//evil.test",
-        "/admin/\r\nSet-Cookie: a=b",
-        "/admin/?a=b\r\n",
-        "/admin/\n",
-        "/administrator",
-        "/admin",
-        "/admin/logout",
-        "/admin/callback",
-        "/api/docs",
-        "",
-    ],
-)
+ELSEWHERE = [
+    "//evil.test",
+    "///evil.test",
+    "////evil.test/admin/",
+    "/\\evil.test",
+    "\\\\evil.test",
+    "\\/evil.test",
+    "/\\/evil.test",
+    "/\t/evil.test",
+    "\t//evil.test",
+    " //evil.test",
+    "https://evil.test/admin/",
+    "https:evil.test",
+    "https:/evil.test",
+    "https:///evil.test",
+    "HTTPS://evil.test",
+    "http://127.0.0.1@evil.test/admin/",
+    "//evil.test@127.0.0.1/admin/",
+    "//127.0.0.1:80@evil.test",
+    "@evil.test",
+    ".evil.test",
+    "%2f%2fevil.test",
+    "/%2f%2fevil.test",
+    "/%5cevil.test",
+    "%68ttps://evil.test",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)//admin/",
+    "data:text/html,<script>alert(1)</script>",
+    "vbscript:x",
+    "blob:http://127.0.0.1/admin/",
+    "/admin//evil.test",
+    "/admin/..//evil.test",
+    "/admin/../..//evil.test",
+    "/admin/%2e%2e//evil.test",
+    "/admin/;//evil.test",
+    "/admin/\\evil.test",
+    "/admin/@evil.test",
+    "/admin/?a=b#//evil.test",
+    "/admin/?next=//evil.test",
+    "/admin/\r\nSet-Cookie: a=b",
+    "/admin/?a=b\r\n",
+    "/admin/%0d%0aLocation:%20//evil.test",
+    "/admin/\n",
+    "/admin/\0",
+    "//evil。test",
+    "//evil．test/admin/",
+    "／／evil.test",
+    "/admin／",
+    "/ADMIN/",
+    "/administrator",
+    "/admin",
+    "/admin/logout",
+    "/admin/callback",
+    "/api/docs",
+    "",
+]
+
+
+@pytest.mark.parametrize("wanted", ELSEWHERE)
 def test_after_signing_in_nobody_is_sent_elsewhere(wanted):
     assert safe_next(wanted) == "/admin/"
 
@@ -264,3 +306,127 @@ def test_next_is_kept_safe_through_the_whole_sign_in(client, provider):
     callback = provider.send_back(client, "dieuphoi1", "/admin/login?next=//evil.test")
 
     assert client.get(callback).headers["Location"] == "/admin/"
+
+
+class Brief:
+    """A provider that shows no page and lets everybody in, as one member of staff."""
+
+    def __init__(self, app, provider):
+        self.app = app
+        self.provider = provider
+        self.client = app.test_client()
+
+    def come_back(self, path="/admin/login"):
+        """The answer of the callback to a browser that comes back at once."""
+        begun = parse_qs(urlsplit(self.client.get(path).headers["Location"]).query)
+        self.provider.claims["nonce"] = begun["nonce"][0]
+        query = {"code": "a code", "state": begun["state"]}
+        return self.client.get("/admin/callback", query_string=query)
+
+    def cookie(self):
+        return self.client.get_cookie("admin", path="/admin").value
+
+    def holder(self, cookie):
+        """The status of the queue for a browser with this cookie."""
+        browser = self.app.test_client()
+        browser.set_cookie("admin", cookie, path="/admin")
+        return browser.get("/admin/").status_code
+
+
+@pytest.fixture
+def brief(settings, database, session):
+    made = []
+
+    def make(url):
+        made.append(AProvider(url))
+        return made[0].app
+
+    with serving(make) as url:
+        (provider,) = made
+        provider.claims = {"aud": settings.oidc_admin_client_id, "acr": LEVEL_2}
+        app = create_app(replace(settings, oidc_issuer=url), db=database)
+        admin.init_app(app)
+        index = app.extensions[EXTENSION].keys.number_index("019190000001")
+        invite(session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON)
+        session.commit()
+        yield Brief(app, provider)
+
+
+def test_no_spelling_of_next_leads_elsewhere_through_a_whole_sign_in(brief):
+    # A NUL in an address is refused before anybody looks at it.
+    spellings = [wanted for wanted in ELSEWHERE if "\0" not in wanted]
+
+    led = {
+        wanted: brief.come_back(f"/admin/login?{urlencode({'next': wanted})}").headers["Location"]
+        for wanted in spellings
+    }
+
+    assert led == dict.fromkeys(spellings, "/admin/")
+
+
+def test_a_provider_that_takes_an_old_session_for_a_sign_in_lets_nobody_in(brief, session):
+    brief.provider.claims["auth_time"] = int(time.time()) - 120
+
+    answer = brief.come_back()
+
+    assert answer.status_code == 403
+    assert "Hãy đăng nhập lại bằng mật khẩu" in answer.text
+    assert sessions(session) == 0
+
+
+@pytest.mark.parametrize(
+    ("claim", "status"), [("auth_time", 422), ("acr", 403), ("citizen_number", 403)]
+)
+def test_what_the_provider_does_not_say_of_staff_is_not_assumed(brief, session, claim, status):
+    brief.provider.claims[claim] = None
+    brief.provider.metadata = {"userinfo_endpoint": f"{brief.provider.issuer}/userinfo"}
+
+    assert brief.come_back().status_code == status
+    assert sessions(session) == 0
+
+
+def test_an_id_token_for_the_app_opens_no_desk(brief, session, settings):
+    brief.provider.claims["aud"] = settings.oidc_client_id
+
+    assert brief.come_back().status_code == 422
+    assert sessions(session) == 0
+
+
+def test_a_planted_cookie_is_worth_nothing_after_the_sign_in(brief):
+    brief.client.set_cookie("admin", "planted", path="/admin")
+    brief.client.set_cookie("admin-login", "planted", path="/admin")
+
+    assert brief.come_back().status_code == 303
+    assert brief.cookie() != "planted"
+    assert (brief.holder("planted"), brief.holder(brief.cookie())) == (303, 200)
+
+
+def test_whoever_signs_in_again_ends_the_session_of_before(brief):
+    brief.come_back()
+    first = brief.cookie()
+    brief.come_back()
+
+    assert first != brief.cookie()
+    assert (brief.holder(first), brief.holder(brief.cookie())) == (303, 200)
+
+
+def test_another_refused_sign_in_leaves_the_session_as_it_is(brief):
+    brief.come_back()
+    first = brief.cookie()
+    brief.provider.claims["acr"] = LEVEL_1
+
+    assert brief.come_back().status_code == 403
+    assert brief.holder(first) == 200
+
+
+def test_the_verifier_is_new_each_time_long_enough_and_in_no_log(brief, capsys):
+    for _ in range(2):
+        brief.come_back()
+
+    verifiers = {form["code_verifier"] for form in brief.provider.forms}
+    log = capsys.readouterr()
+    assert len(verifiers) == 2
+    assert all(43 <= len(verifier) <= 128 for verifier in verifiers)
+    assert "/admin/callback" in log.out
+    assert not any(verifier in log.out + log.err for verifier in verifiers)
+    assert "a code" not in log.out + log.err

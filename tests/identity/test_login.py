@@ -3,7 +3,9 @@
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import httpx
@@ -17,6 +19,7 @@ from services.identity.people import invite
 from simulators.thainguyen_id.app import create_app as create_provider
 from tests import factories
 from tests.conftest import serving
+from tests.identity.a_provider import NONCE, AProvider
 from tests.identity.conftest import CALLBACK, Phone
 
 LOGIN = "/api/v1/auth/login"
@@ -97,6 +100,45 @@ def test_two_people_are_two(now_client, phone):
     )
 
     assert first["citizen"]["id"] != second["citizen"]["id"]
+
+
+@contextmanager
+def a_provider(settings, **claims) -> Iterator[AProvider]:
+    """Another provider, which knows our app and says this of whoever signs in."""
+    made = []
+
+    def make(url):
+        made.append(AProvider(url))
+        made[0].claims = {"aud": settings.oidc_client_id, **claims}
+        return made[0].app
+
+    with serving(make):
+        yield made[0]
+
+
+def test_the_same_subject_of_another_issuer_is_another_person(behind, phone):
+    known = []
+    for _ in range(2):
+        with a_provider(phone.settings, sub="one") as provider:
+            client = behind(provider.issuer)
+            asked = phone.login(code="x", nonce=NONCE)
+            known += [client.post(LOGIN, json=asked).json["citizen"]["id"] for _ in range(2)]
+
+    first, first_again, other, other_again = known
+    assert (first, other) == (first_again, other_again)
+    assert first != other
+
+
+def test_nobody_is_known_by_name_phone_or_number(behind, phone):
+    known = set()
+    with a_provider(phone.settings) as provider:
+        client = behind(provider.issuer)
+        for subject in ("one", "two", "One", "one "):
+            provider.claims["sub"] = subject
+            told = client.post(LOGIN, json=phone.login(code="x", nonce=NONCE)).json
+            known.add(told["citizen"]["id"])
+
+    assert len(known) == 4
 
 
 def test_number_phone_and_date_of_birth_are_stored_sealed(now_client, phone, session):
