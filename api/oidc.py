@@ -196,6 +196,7 @@ class RelyingParty:
                 "POST", metadata["token_endpoint"], data=form | proof, auth=basic
             )
             if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+                log.warning("provider_unavailable", status=answer.status_code)
                 raise ProviderUnavailable(retry_after=5)
             if answer.status_code != httpx.codes.OK:
                 log.info("code_refused", status=answer.status_code)

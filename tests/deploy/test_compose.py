@@ -220,8 +220,9 @@ def test_folders_belong_to_the_accounts_that_write_to_them(secrets):
 
 
 @as_root
-def test_settings_can_be_made_of_what_the_programs_are_given(secrets):
-    filled_in = {"OIDC_ISSUER": "https://id.test", **dict.fromkeys(KEY_FILES, "")}
+@pytest.mark.parametrize("key_file", ["", "/run/secrets/oidc_client_secret"])
+def test_settings_can_be_made_of_what_the_programs_are_given(secrets, key_file):
+    filled_in = {"OIDC_ISSUER": "https://id.test", **dict.fromkeys(KEY_FILES, key_file)}
     for name in BY_HAND:
         (secrets / name).write_text("x")
     for name in ("web-a", *QUEUES, "setup"):
@@ -232,6 +233,7 @@ def test_settings_can_be_made_of_what_the_programs_are_given(secrets):
         given = Settings.from_env({key: mounted.get(it, it) for key, it in environment.items()})
 
         assert given.storage_url == "s3://photos"
+        assert (given.oidc_client_secret == "x") is not bool(key_file)
         assert given.database_url.endswith("@/c_thainguyen?host=/run/postgresql")
         keys = AuditKeys.of(given.audit_key_file)
         assert (keys is not None and keys.can_sign) is (name in {"setup", "upkeep"})

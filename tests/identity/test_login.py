@@ -10,6 +10,11 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
 from flask import Flask
 from sqlalchemy import func, select
 
@@ -17,6 +22,7 @@ from api.app import create_app
 from models import AuditEvent, Citizen, DeviceSession, RefreshToken, Role
 from services.identity.people import invite
 from simulators.thainguyen_id.app import create_app as create_provider
+from simulators.thainguyen_id.clients import public_key
 from tests import factories
 from tests.conftest import serving
 from tests.identity.a_provider import NONCE, AProvider
@@ -91,6 +97,21 @@ def test_the_provider_is_told_the_id_of_the_request(settings, database):
 
     assert answer.status_code == 200
     assert heard == {"one-sign-in"}
+
+
+def test_the_app_signs_in_by_a_key_where_the_provider_knows_that(settings, database, access_key):
+    pem = load_pem_private_key(access_key.read_bytes(), password=None).public_key()
+    pem = pem.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    keys = {settings.oidc_client_id: public_key(pem)}
+    with serving(lambda url: create_provider(url, {}, [], public_keys=keys)) as url:
+        own = replace(
+            settings, oidc_issuer=url, oidc_client_secret="", oidc_client_key_file=access_key
+        )
+        client = create_app(own, db=database).test_client()
+
+        answers = [client.post(LOGIN, json=Phone(own).login()) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
 
 
 def test_two_people_are_two(now_client, phone):

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
 @pytest.mark.parametrize("name", ["bhxh_gateway", "bank"])
@@ -23,6 +25,19 @@ def test_thainguyen_id_names_the_address_it_serves(start):
 
     assert document["issuer"] == url
     assert document["token_endpoint"] == f"{url}/token"
+
+
+def test_a_client_that_registers_a_key_is_made_no_secret(start, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    file = tmp_path / "client.pem"
+    file.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    secrets = {"OIDC_CLIENT_SECRET": "", "OIDC_ADMIN_CLIENT_SECRET": ""}
+
+    start("simulators.thainguyen_id", OIDC_CLIENT_PUBLIC_KEY_FILE=str(file), **secrets)
+
+    said = (tmp_path / "simulators.thainguyen_id.log").read_text()
+    assert "OIDC_ADMIN_CLIENT_SECRET=" in said
+    assert "OIDC_CLIENT_SECRET=" not in said
 
 
 def test_of_many_simultaneous_exchanges_at_most_one_succeeds_and_its_token_dies(
