@@ -28,6 +28,10 @@ CLIENTS = {"c-thainguyen-app": "app secret", "c-thainguyen-admin": "admin secret
 NOON = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
 # In the middle of the city of Thái Nguyên.
 CITY = {"lat": 21.5942, "lng": 105.8482}
+KEYS = {
+    name: " ".join(f"{number}:{key}" for number, key in keys.items())
+    for name, keys in (("DATA_KEYS", DATA_KEYS), ("INDEX_KEYS", INDEX_KEYS))
+}
 _count = itertools.count(1)
 
 

@@ -102,7 +102,7 @@ def app(issuer, method, key_files, access_key, database, tmp_path):
             "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
             "PUBLIC_URL": "http://127.0.0.1",
             "SECRET_KEY": secrets.token_urlsafe(32),
-            "INDEX_KEY": factories.INDEX_KEY,
+            **factories.KEYS,
             "ACCESS_TOKEN_KEY_FILE": str(access_key),
             "STORAGE_URL": f"file://{tmp_path}/files",
             "ALLOW_UNSAFE_DATABASE": "1",

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from settings import Settings
+from tests import factories
 from tests.conftest import a_database
 from tests.identity.conftest import Phone
 from tests.processes import free_port, healthy, running, wait_for
@@ -70,7 +71,7 @@ def system(postgres, settings, tmp_path):
             DATABASE_URL=address,
             PUBLIC_URL=url,
             SECRET_KEY=settings.secret_key,
-            INDEX_KEY=settings.index_key,
+            **factories.KEYS,
             ACCESS_TOKEN_KEY_FILE=str(settings.access_token_key_file),
             STORAGE_URL=settings.storage_url,
             OIDC_ISSUER=issuer,

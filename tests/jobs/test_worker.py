@@ -29,13 +29,7 @@ def environment(settings, database_url, fcm):
         "DATABASE_URL": database_url,
         "PUBLIC_URL": settings.public_url,
         "SECRET_KEY": settings.secret_key,
-        **{
-            name: " ".join(f"{number}:{key}" for number, key in keys.items())
-            for name, keys in (
-                ("DATA_KEYS", settings.data_keys),
-                ("INDEX_KEYS", settings.index_keys),
-            )
-        },
+        **factories.KEYS,
         "ACCESS_TOKEN_KEY_FILE": str(settings.access_token_key_file),
         "OIDC_ISSUER": settings.oidc_issuer,
         "OIDC_CLIENT_ID": "x",
