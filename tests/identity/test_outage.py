@@ -133,9 +133,10 @@ def test_a_frozen_provider_makes_new_sign_ins_wait_and_nobody_else(system, every
 
     assert all(is_refused(answer) for answer, _ in refused)
     assert max(seconds for _, seconds in refused) < 8
-    assert len(others) > 50
-    assert statistics.median(others) < 0.2
-    assert max(others) < 2.5
+    # Loose enough for a busy machine; behind a thread that waits for the provider it is five.
+    assert len(others) >= 20
+    assert statistics.median(others) < 0.5
+    assert max(others) < 4
     back = wait_for(
         "the provider",
         lambda: system.sign_in(Phone(system.settings))[0].status_code == 200,
@@ -151,5 +152,5 @@ def test_a_dead_provider_is_told_at_once_and_nobody_else_notices(system, everybo
     others = everybody()
 
     assert all(is_refused(answer) for answer, _ in refused)
-    assert max(seconds for _, seconds in refused) < 1
-    assert max(others) < 1
+    assert max(seconds for _, seconds in refused) < 2
+    assert max(others) < 2
