@@ -1,13 +1,16 @@
 """Keys, access tokens, and hashes of secrets."""
 
+import base64
 import datetime as dt
 import functools
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from models import Audience
 from services.errors import Unauthenticated
@@ -29,6 +28,7 @@ ACCESS_LIFE = dt.timedelta(minutes=10)
 ALGORITHM = "ES256"
 # Ours have some 500 characters; and base64url without padding is their only spelling.
 _MAX_TOKEN = 2048
+_PEM = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL)
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 # A process that knows its last two thousand tokens holds some 3 MB for it.
 KNOWN_TOKENS = 2048
@@ -52,20 +52,21 @@ class AccessClaims:
 
 
 class Keys:
-    """Every key of the web processes; each purpose has its own, derived by HKDF (RFC 5869)."""
+    """The keys of the web processes.
+
+    Each purpose of `secret` has its own, derived by HKDF (RFC 5869). The file `access_key` holds
+    the keys of access tokens: the first signs, and tokens of all of them are good, so that one can
+    be changed without a token being refused.
+    """
 
     def __init__(self, *, secret: str, access_key: Path, issuer: str) -> None:
         # Deriving costs more than the hash it is for, and the purposes are few.
         self._derived = functools.cache(functools.partial(_derive, secret.encode()))
         self.issuer = issuer
-        key = load_pem_private_key(access_key.read_bytes(), password=None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-            raise TypeError("ACCESS_TOKEN_KEY_FILE must hold an EC P-256 private key")
-        self._private = key
-        self._public = key.public_key()
-        self.key_id = hashlib.sha256(
-            self._public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        ).hexdigest()[:16]
+        pairs = [*_key_pairs(access_key.read_bytes())]
+        self._private = pairs[0]
+        self._public = {_thumbprint(pair.public_key()): pair.public_key() for pair in pairs}
+        self.key_id = next(iter(self._public))
         # An app that is opened shows the same token several times, and checking a signature is a
         # sixth of a small request. Only good tokens are kept; their end is looked at each time.
         self._known = functools.lru_cache(KNOWN_TOKENS)(self._checked)
@@ -75,9 +76,13 @@ class Keys:
         return hmac.digest(self._derived(purpose), message, "sha256")
 
     def jwks(self) -> dict[str, Any]:
-        """The public key as a JWK set (RFC 7517), for whoever wants to check our tokens."""
-        key = jwt.algorithms.ECAlgorithm.to_jwk(self._public, as_dict=True)
-        return {"keys": [key | {"kid": self.key_id, "use": "sig", "alg": ALGORITHM}]}
+        """The public keys as a JWK set (RFC 7517), for whoever wants to check our tokens."""
+        return {
+            "keys": [
+                _jwk(key) | {"kid": key_id, "use": "sig", "alg": ALGORITHM}
+                for key_id, key in self._public.items()
+            ]
+        }
 
     def mint(self, claims: AccessClaims, *, auth_time: dt.datetime, at: dt.datetime) -> str:
         """An access token (RFC 9068) of ten minutes."""
@@ -113,14 +118,14 @@ class Keys:
         try:
             read = jwt.decode_complete(
                 token,
-                self._public,
+                self._public[jwt.get_unverified_header(token)["kid"]],
                 algorithms=[ALGORITHM],
                 audience=[audience.value for audience in Audience],
                 issuer=self.issuer,
                 options={"require": _CLAIMS, "strict_aud": False},
             )
             header, payload = read["header"], read["payload"]
-            if header.get("typ") != "at+jwt" or header.get("kid") != self.key_id:
+            if header.get("typ") != "at+jwt":
                 raise TokenInvalid
             claims = AccessClaims(
                 citizen_id=uuid.UUID(payload["sub"]),
@@ -131,6 +136,26 @@ class Keys:
             return claims, float(payload["exp"])
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, KeyError) as error:
             raise TokenInvalid from error
+
+
+def _key_pairs(pem: bytes) -> Iterator[ec.EllipticCurvePrivateKey]:
+    found = [block[0] for block in _PEM.finditer(pem)]
+    for block in found or [pem]:
+        key = load_pem_private_key(block, password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+            raise TypeError("ACCESS_TOKEN_KEY_FILE must hold EC P-256 private keys")
+        yield key
+
+
+def _jwk(key: ec.EllipticCurvePublicKey) -> dict[str, Any]:
+    return jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True)
+
+
+def _thumbprint(key: ec.EllipticCurvePublicKey) -> str:
+    """The id of a key, which follows from it (RFC 7638)."""
+    needed = {name: value for name, value in _jwk(key).items() if name in {"crv", "kty", "x", "y"}}
+    text = json.dumps(needed, sort_keys=True, separators=(",", ":"))
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

@@ -26,6 +26,9 @@ from services.limits import RateLimited
 blp = Blueprint("identity", __name__, url_prefix="/api/v1", description="Signing in")
 keys = Blueprint("keys", __name__, description="Keys of our tokens")
 
+# A new key is published for longer than this before it signs (docs/backup.md).
+JWKS_AGE_S = 300
+
 
 class RedirectUriUnknown(Invalid):
     """redirect_uri is not one of this app's; see GET /auth/config."""
@@ -128,8 +131,8 @@ def update_me(changes: dict[str, Any]) -> Any:
 @public
 @keys.response(200)
 def jwks() -> Any:
-    """The public keys of our access tokens (RFC 7517)"""
-    return current.keys.jwks()
+    """The public keys of our access tokens (RFC 7517), the one that signs first"""
+    return current.keys.jwks(), {"Cache-Control": f"public, max-age={JWKS_AGE_S}"}
 
 
 def _me(citizen: Any) -> dict[str, Any]:

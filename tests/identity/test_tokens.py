@@ -1,9 +1,12 @@
 """Access tokens: one is good, and every other is refused in the same words."""
 
 import base64
+import hashlib
+import itertools
 import json
 import time
 import uuid
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -11,10 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
+    NoEncryption,
+    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 
+from api.app import create_app
 from api.current import EXTENSION
 from tests import factories
 
@@ -256,6 +262,131 @@ def test_the_published_keys_check_our_tokens_and_hold_no_secret(client, forger):
     key = jwt.PyJWKSet.from_dict(published)[forger.header["kid"]]
     assert jwt.decode(forger.good, key, algorithms=["ES256"], audience="citizen")
     assert not {"d", "p", "q", "k"} & set(published["keys"][0])
+
+
+def test_the_published_keys_may_be_kept_for_five_minutes(client):
+    answer = client.get("/.well-known/jwks.json")
+
+    assert answer.headers["Cache-Control"] == "public, max-age=300"
+
+
+def test_the_id_of_a_key_follows_from_it(client):
+    """RFC 7638: anybody computes the same one."""
+    (key,) = client.get("/.well-known/jwks.json").json["keys"]
+
+    text = f'{{"crv":"P-256","kty":"EC","x":"{key["x"]}","y":"{key["y"]}"}}'
+    assert key["kid"] == b64(hashlib.sha256(text.encode()).digest())
+
+
+def pem(key, form=PrivateFormat.PKCS8) -> bytes:
+    return key.private_bytes(Encoding.PEM, form, NoEncryption())
+
+
+FORMER, LATTER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+
+@pytest.fixture
+def with_keys(settings, database, tmp_path):
+    """An application whose file of token keys holds these."""
+    numbers = itertools.count()
+
+    def make(*blocks: bytes):
+        file = tmp_path / f"keys{next(numbers)}.pem"
+        file.write_bytes(b"".join(blocks))
+        return create_app(replace(settings, access_token_key_file=file), db=database)
+
+    return make
+
+
+def test_a_key_is_changed_without_a_token_being_refused(with_keys, session):
+    """Instances are exchanged one after the other, so each step has to bear the one before it."""
+    citizen = factories.a_citizen(session)
+    steps = [
+        with_keys(pem(FORMER)),
+        with_keys(pem(FORMER), pem(LATTER)),
+        with_keys(pem(LATTER), pem(FORMER)),
+        with_keys(pem(LATTER)),
+    ]
+
+    for before, after in itertools.pairwise(steps):
+        for signing, asked in ((before, after), (after, before)):
+            token = factories.signed_in(signing, session, citizen).access_token
+            for _ in range(2):  # The second time it is known.
+                assert me(asked.test_client(), token).status_code == 200
+
+
+def test_a_token_of_a_former_key_is_refused_when_the_key_is_gone(with_keys, session):
+    citizen = factories.a_citizen(session)
+    token = factories.signed_in(with_keys(pem(FORMER)), session, citizen).access_token
+
+    changing, changed = with_keys(pem(LATTER), pem(FORMER)), with_keys(pem(LATTER))
+
+    assert me(changing.test_client(), token).status_code == 200
+    refused = me(changed.test_client(), token)
+    assert (refused.status_code, refused.json["code"]) == (401, "token_invalid")
+
+
+def test_a_session_survives_the_change_of_the_key(with_keys, session):
+    citizen = factories.a_citizen(session)
+    pair = factories.signed_in(with_keys(pem(FORMER)), session, citizen)
+    changed = with_keys(pem(LATTER)).test_client()
+
+    fresh = changed.post("/api/v1/auth/refresh", json={"refresh_token": pair.refresh_token}).json
+
+    assert me(changed, fresh["access_token"]).status_code == 200
+
+
+def test_the_first_key_signs_and_all_are_published(with_keys, session):
+    app = with_keys(pem(LATTER), pem(FORMER))
+    token = factories.signed_in(app, session, factories.a_citizen(session)).access_token
+
+    published = app.test_client().get("/.well-known/jwks.json").json["keys"]
+
+    assert len(published) == 2
+    assert jwt.get_unverified_header(token)["kid"] == published[0]["kid"]
+    assert jwt.PyJWK(published[0]).key.public_numbers() == LATTER.public_key().public_numbers()
+    shown = {"x", "y", "kty", "crv", "kid", "use", "alg"}
+    assert [key.keys() for key in published] == [shown, shown]
+
+
+def test_a_token_is_checked_by_the_key_that_it_names(with_keys, session):
+    app = with_keys(pem(LATTER), pem(FORMER))
+    good = factories.signed_in(app, session, factories.a_citizen(session)).access_token
+    header = jwt.get_unverified_header(good)
+    claims = jwt.decode(good, options={"verify_signature": False})
+
+    crossed = jwt.encode(claims, FORMER, "ES256", header)
+
+    assert me(app.test_client(), crossed).status_code == 401
+
+
+def test_keys_as_openssl_writes_them_are_taken(with_keys, session):
+    """Parameters before the key, words around it, the older form."""
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    older = PrivateFormat.TraditionalOpenSSL
+    app = with_keys(parameters, pem(LATTER, older), b"the former one\n", pem(FORMER))
+    token = factories.signed_in(app, session, factories.a_citizen(session)).access_token
+
+    assert me(app.test_client(), token).status_code == 200
+    assert len(app.test_client().get("/.well-known/jwks.json").json["keys"]) == 2
+
+
+UNFIT = {
+    "nothing": b"",
+    "words": b"no key at all",
+    "a public key": FORMER.public_key().public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    ),
+    "another curve": pem(ec.generate_private_key(ec.SECP384R1())),
+    "a good one and another curve": pem(FORMER) + pem(ec.generate_private_key(ec.SECP384R1())),
+    "RSA": pem(rsa.generate_private_key(65537, 2048)),
+}
+
+
+@pytest.mark.parametrize("content", UNFIT)
+def test_other_keys_are_refused_at_the_start(with_keys, content):
+    with pytest.raises((TypeError, ValueError)):
+        with_keys(UNFIT[content])
 
 
 def test_a_token_that_was_good_ends_all_the_same(client, forger):
