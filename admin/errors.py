@@ -22,6 +22,7 @@ def init_app(app: Flask) -> None:
 
 
 def handle_domain_error(error: DomainError) -> Response:
+    errors.alarm(error)
     status = errors.status_of(error)
     response = problem_page(status, labels.message(error))
     if error.retry_after is not None:

@@ -87,6 +87,7 @@ def make_state(settings: Settings, db: Database | None, now: Callable[[], dt.dat
     readiness = Readiness(
         db,
         storage,
+        vault,
         schema_head=schema_head(),
         allow_unsafe=settings.allow_unsafe_database,
         now=now,

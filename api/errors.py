@@ -16,7 +16,9 @@ from werkzeug.exceptions import HTTPException
 from api.json import dump
 from api.messages import HTTP_DETAILS, TITLES, field_message
 from services import errors
+from services.keyring import KeysUnfit
 from services.limits import RateLimited
+from services.vault import Unreadable
 
 log = structlog.get_logger()
 
@@ -76,7 +78,17 @@ def status_of(error: errors.DomainError) -> HTTPStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
+def alarm(error: errors.DomainError) -> None:
+    """Tell the operators of what they alone can mend; whose data it was stands nowhere."""
+    if isinstance(error, Unreadable):
+        log.error("unreadable", kind=error.column)
+        current_app.extensions["metrics"].count_unreadable(error.column)
+    elif isinstance(error, KeysUnfit):
+        log.error("keys_unfit")
+
+
 def handle_domain_error(error: errors.DomainError) -> Response:
+    alarm(error)
     status = status_of(error)
     headers = {}
     if error.retry_after is not None:

@@ -27,7 +27,10 @@ LASTING = ("counter", "histogram")
 
 
 class Metrics:
-    """Requests by route template, so the number of series stays that of the routes."""
+    """Requests by route template, so the number of series stays that of the routes.
+
+    Values that did not open are counted by their column.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -44,11 +47,20 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._unreadable = Counter(
+            "unreadable_values",
+            "Sealed values that did not open",
+            ("column",),
+            registry=self.registry,
+        )
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         known = method if method in METHODS else "other"
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def count_unreadable(self, column: str) -> None:
+        self._unreadable.labels(column).inc()
 
     def exposition(self) -> bytes:
         return generate_latest(self.registry)

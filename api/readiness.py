@@ -16,9 +16,10 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from api.bounded import Bounded
 from models import Database
 from models.patience import Silent
-from services import health
+from services import health, keyring
 from services.health import Health
 from services.storage import Storage
+from services.vault import Vault
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Readiness:
         self,
         db: Database,
         storage: Storage,
+        vault: Vault,
         *,
         schema_head: str,
         allow_unsafe: bool,
@@ -53,12 +55,13 @@ class Readiness:
     ) -> None:
         self._db = db
         self._storage = storage
+        self._vault = vault
         self._schema_head = schema_head
         self._allow_unsafe = allow_unsafe
         self._now = now
         self._monotonic = monotonic
         self._one_at_a_time = threading.Lock()
-        self._health = Bounded(self._asked, PATIENCE_S)
+        self._facts = Bounded(self._asked, PATIENCE_S)
         self._kept: Report | None = None
         self._kept_since = 0.0
         self._workers_heard = monotonic()
@@ -74,14 +77,19 @@ class Readiness:
 
     def _made(self) -> Report:
         reasons = ["disk_nearly_full"] if self._storage.is_nearly_full() else []
-        found = self._found()
-        if isinstance(found, str):
-            return Report((*reasons, found))
+        facts = self._found()
+        if isinstance(facts, str):
+            return Report((*reasons, facts))
+        found, keys = facts
         # One that is ahead is a migration before an upgrade, and made to be fit for us too.
         if found.revision < self._schema_head:
             reasons.append("schema_behind")
         if found.faults and not self._allow_unsafe:
             reasons.append("database_unsafe")
+        if keys.wrong:
+            reasons.append("key_wrong")
+        if keys.missing:
+            reasons.append("key_missing")
         if self._workers_are_silent(found):
             reasons.append("workers_silent")
         return Report(tuple(reasons), found)
@@ -92,10 +100,10 @@ class Readiness:
             self._workers_heard = max(heard, self._workers_heard)
         return self._monotonic() - self._workers_heard > WORKERS_AWAY_S
 
-    def _found(self) -> Health | str:
+    def _found(self) -> tuple[Health, keyring.Faults] | str:
         """What the database says, or what is wrong with it."""
         try:
-            return self._health()
+            return self._facts()
         except ProgrammingError:  # A table is missing, or may not be read.
             return "schema_behind"
         except TimeoutError:
@@ -104,6 +112,9 @@ class Readiness:
             silent = isinstance(getattr(error, "orig", None), Silent)
             return "database_silent" if silent else "database_unreachable"
 
-    def _asked(self) -> Health:
+    def _asked(self) -> tuple[Health, keyring.Faults]:
         with self._db.reading() as session:
-            return health.check(session, at=self._now())
+            return (
+                health.check(session, at=self._now()),
+                keyring.faults(session, vault=self._vault),
+            )

@@ -24,7 +24,7 @@ from models.identity import (
 )
 from models.notifications import Delivery, Device, InboxMessage
 from models.places import LegacyPair, LegacyPlace, Place
-from models.platform import IdempotencyKey, RateLimit
+from models.platform import IdempotencyKey, KeyCheck, RateLimit
 
 __all__ = [
     "AdminSession",
@@ -42,6 +42,7 @@ __all__ = [
     "DeviceSession",
     "IdempotencyKey",
     "InboxMessage",
+    "KeyCheck",
     "LegacyPair",
     "LegacyPlace",
     "Place",

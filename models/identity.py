@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -52,6 +53,9 @@ class Citizen(Base):
     __table_args__ = (
         UniqueConstraint("issuer", "subject"),
         CheckConstraint("locale in ('vi', 'en')", name="locale"),
+        # Which keys are in use is asked all day (services/keyring.py).
+        Index("ix_citizens_wrapped_by", text("substr(data_key, 2, 1)")),
+        Index(None, "index_key_id", postgresql_where="number_index is not null"),
     )
 
     id: Mapped[uuid_pk]

@@ -29,6 +29,20 @@ class IdempotencyKey(Base):
     created_at: Mapped[dt.datetime]
 
 
+class KeyCheck(Base):
+    """A key outside the database that was used on it, known again by a MAC that it made.
+
+    So a mistyped key seals nothing that the right one could not open (services/keyring.py).
+    """
+
+    __tablename__ = "key_checks"
+    __table_args__ = (CheckConstraint("purpose in ('data', 'index')", name="purpose"),)
+
+    purpose: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    mac: Mapped[bytes] = mapped_column(LargeBinary(32))
+
+
 class RateLimit(Base):
     """How often something was done in the current window."""
 

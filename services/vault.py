@@ -7,27 +7,41 @@ moved elsewhere does not open. See docs/adr/0007.
 
     data_key   01 | id of the wrapping key (1 byte) | nonce (12) | key (32) | tag (16)
     *_sealed   01 | nonce (12) | text | tag (16)
+
+Data keys are unwrapped for each use and kept nowhere: that takes four microseconds, and a key that
+was destroyed must not live on in the memory of a process. services/keyring.py makes new ones.
 """
 
-import functools
 import hmac
 import secrets
 import uuid
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from services.errors import Unavailable
+
+DATA, INDEX = "data", "index"
 _FORM = b"\x01"
 _NONCE = 12
 _KEY = 32
+# Where the id of the wrapping key stands in a data key.
+_ID = 1
 
 
-class Unreadable(Exception):
-    """A sealed value does not open: it was changed or moved, or its key is not here."""
+class Unreadable(Unavailable):
+    """Something that is stored about this person cannot be read; the operators have been told."""
+
+    vi = "Có dữ liệu đã lưu về người này không đọc được; hệ thống đã báo cho người vận hành."
+
+    def __init__(self, column: str) -> None:
+        """Remember the column, such as `citizens.phone_sealed`: for the log, not for the answer."""
+        self.column = column
+        super().__init__()
 
 
 class Sealing(Protocol):
@@ -38,8 +52,18 @@ class Sealing(Protocol):
     data_key: bytes | None
 
 
+class Numbered(Sealing, Protocol):
+    """A row that is found by the blind index of a citizen number."""
+
+    number_index: Any  # bytes; a citizen may have none
+    index_key_id: int
+
+
 class Vault:
-    """Seals and opens by the keys of this installation, of which the first is the current one."""
+    """Seals and opens by the keys of this installation, of which the first is the current one.
+
+    It never changes, so threads may share it.
+    """
 
     def __init__(self, *, data_keys: Mapping[int, str], index_keys: Mapping[int, str]) -> None:
         self._data_keys = {
@@ -50,20 +74,31 @@ class Vault:
         }
         self.data_key_id = next(iter(data_keys))
         self.index_key_id = next(iter(index_keys))
-        # The keys of the people of the last minutes; unwrapping is as dear as opening.
-        self._unwrapped = functools.lru_cache(1024)(self._unwrap)
+        # By these the database recognises each key, which follows from none of them: the secrets
+        # have 128 random bits or more.
+        self.checks = {
+            (purpose, number): hmac.digest(
+                _derived(secret, b"check"), f"{purpose}|{number}".encode(), "sha256"
+            )
+            for purpose, keys in ((DATA, data_keys), (INDEX, index_keys))
+            for number, secret in keys.items()
+        }
 
     def write(self, row: Sealing, name: str, text: str | None) -> None:
-        """Set `name`_sealed of `row`; what it says already stays, so that nothing is written."""
+        """Set `name`_sealed of `row`; what it says already stays, so that nothing is written.
+
+        Raises:
+            Unreadable: by what is there, or by the row's data key.
+        """
         column = f"{name}_sealed"
         if self.read(row, name) == text:
             return
         sealed = None
         if text is not None:
             if row.data_key is None:
-                row.data_key = self._wrap(secrets.token_bytes(_KEY), _place(row, "data_key"))
+                raise ValueError("a row without a data key; services.keyring.provide makes one")
             nonce = secrets.token_bytes(_NONCE)
-            key = AESGCM(self._unwrapped(row.data_key, _place(row, "data_key")))
+            key = self._unwrapped(row, row.data_key)
             sealed = _FORM + nonce + key.encrypt(nonce, text.encode(), _place(row, column))
         setattr(row, column, sealed)
 
@@ -71,16 +106,26 @@ class Vault:
         """What `name`_sealed of `row` says.
 
         Raises:
-            Unreadable
+            Unreadable: it was changed or moved, or its key was destroyed or is not here.
         """
         column = f"{name}_sealed"
         sealed: bytes | None = getattr(row, column)
         if sealed is None:
             return None
         if row.data_key is None:
-            raise Unreadable(column)
-        key = AESGCM(self._unwrapped(row.data_key, _place(row, "data_key")))
-        return _opened(key, sealed, 1, _place(row, column)).decode()
+            raise Unreadable(_name(row, column))
+        key = self._unwrapped(row, row.data_key)
+        return _opened(key, sealed, _ID, row, column).decode()
+
+    def write_number(self, row: Numbered, citizen_number: str) -> None:
+        """Seal a citizen number, and have the row found by it.
+
+        Raises:
+            Unreadable
+        """
+        row.number_index = self.index(citizen_number)
+        row.index_key_id = self.index_key_id
+        self.write(row, "number", citizen_number)
 
     def index(self, citizen_number: str, key_id: int | None = None) -> bytes:
         """The blind index of a citizen number, 32 bytes, by the current key or another.
@@ -94,36 +139,52 @@ class Vault:
         """Every index that a row of this number may have, while keys are being changed."""
         return [self.index(citizen_number, key_id) for key_id in self._index_keys]
 
+    def equip(self, row: Sealing) -> None:
+        """Give a row a new data key; what was sealed with another one does not open any more."""
+        self._wrap(row, secrets.token_bytes(_KEY))
+
     def rewrap(self, row: Sealing) -> None:
         """Wrap the row's data key by the current key; what it sealed stays as it is.
 
         Raises:
             Unreadable
         """
-        if row.data_key is not None and row.data_key[1] != self.data_key_id:
-            place = _place(row, "data_key")
-            row.data_key = self._wrap(self._unwrap(row.data_key, place), place)
+        if row.data_key is not None and wrapped_by(row.data_key) != self.data_key_id:
+            self._wrap(row, self._unwrap(row, row.data_key))
 
-    def _wrap(self, key: bytes, place: bytes) -> bytes:
+    def _wrap(self, row: Sealing, key: bytes) -> None:
         nonce = secrets.token_bytes(_NONCE)
+        wrapping = self._data_keys[self.data_key_id]
         head = _FORM + bytes([self.data_key_id])
-        return head + nonce + self._data_keys[self.data_key_id].encrypt(nonce, key, place)
+        row.data_key = head + nonce + wrapping.encrypt(nonce, key, _place(row, "data_key"))
 
-    def _unwrap(self, wrapped: bytes, place: bytes) -> bytes:
-        key = self._data_keys.get(wrapped[1]) if len(wrapped) > 1 else None
-        if key is None:
-            raise Unreadable("data_key")
-        return _opened(key, wrapped, 2, place)
+    def _unwrap(self, row: Sealing, wrapped: bytes) -> bytes:
+        wrapping = self._data_keys.get(wrapped_by(wrapped))
+        if wrapping is None:
+            raise Unreadable(_name(row, "data_key"))
+        return _opened(wrapping, wrapped, _ID + 1, row, "data_key")
+
+    def _unwrapped(self, row: Sealing, wrapped: bytes) -> AESGCM:
+        return AESGCM(self._unwrap(row, wrapped))
 
 
-def _opened(key: AESGCM, sealed: bytes, start: int, place: bytes) -> bytes:
+def wrapped_by(data_key: bytes) -> int:
+    """The id of the key that wrapped a data key; 0, which no key has, for what is none."""
+    return data_key[_ID] if len(data_key) > _ID else 0
+
+
+def _opened(key: AESGCM, sealed: bytes, start: int, row: Sealing, column: str) -> bytes:
     end = start + _NONCE
     if sealed[:1] != _FORM:
-        raise Unreadable(place.decode())
+        raise Unreadable(_name(row, column))
     try:
-        return key.decrypt(sealed[start:end], sealed[end:], place)
+        return key.decrypt(sealed[start:end], sealed[end:], _place(row, column))
     except (InvalidTag, ValueError) as error:
-        raise Unreadable(place.decode()) from error
+        raise Unreadable(_name(row, column)) from error
+
+
+def _name(row: Sealing, column: str) -> str:
+    return f"{row.__tablename__}.{column}"
 
 
 def _place(row: Sealing, column: str) -> bytes:

@@ -432,6 +432,7 @@ EXCUSED = {
     },
     "0003": {"prefer-bigint-over-int": "the number of a key fits a byte"},
     "0004": {"ban-drop-constraint": "a wider one takes its place in the same transaction"},
+    "0005": {"prefer-bigint-over-int": "the number of a key fits a byte"},
 }
 
 

@@ -1,6 +1,7 @@
 """What docs/operations.md says of this system is so."""
 
 import re
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
@@ -9,6 +10,11 @@ import logs
 from api.instruments import Metrics
 from api.metrics import Queues
 from jobs.worker import QUEUES
+from models import Citizen
+from services import keyring
+from services.identity.people import meet, recognise_staff
+from services.vault import Vault
+from tests import factories
 from tests.processes import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -37,9 +43,17 @@ def test_it_lists_every_field_of_a_log_line():
 
 def test_it_lists_every_reason_of_not_being_ready():
     listed = rows_of("| reason |", section("Watching it"))
-    given = re.findall(r'"((?:database|schema|disk|workers)_\w+)"', readiness())
+    given = re.findall(r'"((?:database|schema|key|disk|workers)_\w+)"', readiness())
 
     assert set(listed) == {f"`{reason}`" for reason in given}
+
+
+def test_the_contract_names_them_too(client):
+    contract = client.get("/api/openapi.json").json["paths"]["/readyz"]["get"]["description"]
+
+    listed = rows_of("| reason |", section("Watching it"))
+
+    assert set(re.findall("`[a-z_]+`", contract)) == set(listed)
 
 
 def readiness():
@@ -59,6 +73,23 @@ def test_it_lists_every_figure(database, session):
     listed = re.findall(r"`([a-z_]+)(?:\{[a-z,]+\})?`", "".join(rows_of("| figure |", PAGE)))
 
     assert set(listed) == given
+
+
+def test_what_a_lost_key_sealed_is_given_up_and_people_come_back(session):
+    staff = factories.a_staff(session)
+    citizen = session.get_one(Citizen, staff.citizen_id)
+    number = factories.VAULT.read(citizen, "number")
+    later = Vault(data_keys={2: "x" * 32}, index_keys=factories.INDEX_KEYS)
+
+    for statement in BLOCKS["give-up"].split(";\n")[:2]:
+        session.execute(text(statement))
+    session.expire_all()
+
+    assert keyring.faults(session, vault=later) == keyring.Faults([], [])
+    told = replace(factories.claims(), subject=citizen.subject, citizen_number=number)
+    again = meet(session, told, vault=later, at=factories.NOON)
+    assert recognise_staff(session, again, told, vault=later).id == staff.id
+    assert later.read(again, "number") == number
 
 
 def test_it_names_every_queue():

@@ -21,7 +21,9 @@ from api.schemas.identity import (
 from services import identity
 from services.errors import Invalid
 from services.identity.people import PhoneUnlikely, UnknownHomePlace
+from services.keyring import KeysUnfit
 from services.limits import RateLimited
+from services.vault import Unreadable
 
 blp = Blueprint("identity", __name__, url_prefix="/api/v1", description="Signing in")
 keys = Blueprint("keys", __name__, description="Keys of our tokens")
@@ -55,7 +57,15 @@ def auth_config() -> Any:
 @public
 @blp.arguments(LoginIn)
 @blp.response(200, LoginOut)
-@fails(CodeRefused, RedirectUriUnknown, identity.NotStaff, ProviderUnavailable, RateLimited)
+@fails(
+    CodeRefused,
+    RedirectUriUnknown,
+    identity.NotStaff,
+    ProviderUnavailable,
+    RateLimited,
+    KeysUnfit,
+    Unreadable,
+)
 def login(asked: dict[str, Any]) -> Any:
     """Exchange the provider's code for tokens"""
     settings = current.settings
@@ -111,6 +121,7 @@ def logout() -> None:
 
 @blp.get("/me")
 @blp.response(200, MeOut)
+@fails(Unreadable)
 def me() -> Any:
     """The person signed in"""
     with current.db.reading() as session:
@@ -120,7 +131,7 @@ def me() -> Any:
 @blp.patch("/me")
 @blp.arguments(MeIn)
 @blp.response(200, MeOut)
-@fails(UnknownHomePlace, PhoneUnlikely)
+@fails(UnknownHomePlace, PhoneUnlikely, KeysUnfit, Unreadable)
 def update_me(changes: dict[str, Any]) -> Any:
     """Change the phone number, the language or the home place"""
     with current.db.transaction() as session:

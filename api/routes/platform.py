@@ -55,7 +55,7 @@ def readyz() -> Response:
     """The database answers and is ours, there is room, and workers live; says what waits
 
     Reasons: `database_unreachable`, `database_silent`, `database_unsafe`, `schema_behind`,
-    `disk_nearly_full`, `workers_silent`.
+    `key_wrong`, `key_missing`, `disk_nearly_full`, `workers_silent`.
     """
     report = current.readiness.report()
     found = report.health

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from models import Citizen, Place, Role, RoleGrant, Staff
 from models.base import new_id
-from services import audit
+from services import audit, keyring
 from services.errors import Conflict, Forbidden, Invalid
 from services.permissions import LEVEL_2, Actor, ActorKind, Grant
 from services.text import phone
@@ -61,6 +61,9 @@ def meet(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetim
 
     Only issuer and subject decide who somebody is; a name or a phone proves nothing. What the
     provider does not tell this time stays as it was.
+
+    Raises:
+        KeysUnfit, Unreadable
     """
     told = {"name": claims.name}
     citizen = session.scalars(
@@ -76,10 +79,9 @@ def meet(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetim
         .returning(Citizen)
         .execution_options(populate_existing=True)
     ).one()
+    keyring.provide(session, citizen, vault=vault)
     if claims.citizen_number is not None:
-        citizen.number_index = vault.index(claims.citizen_number)
-        citizen.index_key_id = vault.index_key_id
-        vault.write(citizen, "number", claims.citizen_number)
+        vault.write_number(citizen, claims.citizen_number)
     if claims.birth_date is not None:
         vault.write(citizen, "birth_date", claims.birth_date)
     # Who gave us another number than the provider's wants to be reached there.
@@ -96,13 +98,14 @@ def update_me(session: Session, actor: Actor, *, vault: Vault, **changes: Any) -
     """Change the language, the home place or the phone number.
 
     Raises:
-        UnknownHomePlace, PhoneUnlikely
+        UnknownHomePlace, PhoneUnlikely, KeysUnfit, Unreadable
     """
     citizen = get_citizen(session, actor)
     if "phone" in changes:
         number = changes["phone"] and phone(changes["phone"])
         if changes["phone"] and number is None:
             raise PhoneUnlikely
+        keyring.provide(session, citizen, vault=vault)
         vault.write(citizen, "phone", number)
     if "locale" in changes:
         citizen.locale = changes["locale"]
@@ -122,6 +125,7 @@ def recognise_staff(
 
     Raises:
         NotStaff: below level 2, not invited, or disabled.
+        KeysUnfit, Unreadable
     """
     if claims.acr != LEVEL_2 or claims.citizen_number is None:
         raise NotStaff
@@ -136,6 +140,9 @@ def recognise_staff(
     if staff is None or staff.citizen_id not in {None, citizen.id}:
         raise NotStaff
     staff.citizen_id = citizen.id
+    # Whoever was invited under a former key is known by the current one from now on.
+    keyring.provide(session, staff, vault=vault)
+    vault.write_number(staff, claims.citizen_number)
     return staff
 
 
@@ -166,7 +173,11 @@ def invite(
     roles: list[tuple[Role, str | None]],
     at: dt.datetime,
 ) -> Staff:
-    """A staff row with its roles, each for a department or for all; made or brought up to date."""
+    """A staff row with its roles, each for a department or for all; made or brought up to date.
+
+    Raises:
+        KeysUnfit, Unreadable
+    """
     # The row may still have the index of a former key, which no constraint can compare with ours.
     indexes = vault.indexes(citizen_number)
     lock = func.pg_advisory_xact_lock(func.hashtextextended(indexes[-1].hex(), 0))
@@ -178,10 +189,10 @@ def invite(
         .with_for_update(of=Staff)
     )
     if staff is None:
-        staff = Staff(id=new_id(), number_index=indexes[0], name=name, created_at=at)
-        staff.index_key_id = vault.index_key_id
-        session.add(staff)
-    vault.write(staff, "number", citizen_number)
+        staff = Staff(id=new_id(), name=name, created_at=at)
+    keyring.provide(session, staff, vault=vault)
+    vault.write_number(staff, citizen_number)
+    session.add(staff)
     wanted = set(roles)
     staff.grants[:] = [
         grant for grant in staff.grants if (grant.role, grant.department_code) in wanted

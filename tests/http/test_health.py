@@ -50,6 +50,7 @@ def ask(app, client, stopwatch):
     parts = {
         "db": state.db,
         "storage": state.storage,
+        "vault": state.vault,
         "schema_head": schema_head(),
         "allow_unsafe": True,
         "now": state.now,
@@ -58,7 +59,8 @@ def ask(app, client, stopwatch):
 
     def make(**changes):
         changed = parts | changes
-        readiness = Readiness(changed.pop("db"), changed.pop("storage"), **changed)
+        asked = [changed.pop(name) for name in ("db", "storage", "vault")]
+        readiness = Readiness(*asked, **changed)
         app.extensions[EXTENSION] = replace(state, readiness=readiness)
         return lambda: client.get("/readyz")
 
