@@ -9,6 +9,7 @@ from flask import Flask
 from flask.cli import with_appcontext
 
 from api.current import current
+from api.rotation import rotate_keys
 from services import audit, identity, reference
 from services.errors import DomainError
 
@@ -20,6 +21,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(create_admin)
     app.cli.add_command(make_bucket)
     app.cli.add_command(verify_audit)
+    app.cli.add_command(rotate_keys)
 
 
 @click.command("load-reference")
