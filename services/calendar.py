@@ -1,4 +1,4 @@
-"""Working time of the administration: when a deadline given in working hours falls.
+"""Deadlines: in working time of the administration, or in days.
 
 Hours: Monday to Friday 07:30-11:30 and 13:00-17:00 in Asia/Ho_Chi_Minh, public holidays of
 Viet Nam left out (Labour Code 2019, article 112).
@@ -32,6 +32,30 @@ def after_working_time(start: dt.datetime, work: dt.timedelta) -> dt.datetime:
             return (begin + work).astimezone(dt.UTC)
         work -= max(ends - begin, dt.timedelta())
     raise AssertionError("unreachable: there is always another shift")
+
+
+def end_of_day(start: dt.datetime, days: int) -> dt.datetime:
+    """The last second, in UTC, of the local day that comes `days` days after that of `start`.
+
+    So periods in days are counted by the Civil Code 2015, articles 147 and 148: the day in which
+    something happens is not counted, the last day is whole. That a period which ends on a day off
+    is longer (article 148.5) is left out: whoever waits loses nothing by it.
+    """
+    day = start.astimezone(ZONE).date() + dt.timedelta(days=days)
+    return dt.datetime.combine(day, dt.time(23, 59, 59), ZONE).astimezone(dt.UTC)
+
+
+def urgency(start: dt.datetime, due: dt.datetime, *, at: dt.datetime) -> str:
+    """How a deadline stands: on_time, due_soon, late or very_late.
+
+    Late after the deadline, very late after twice the time, due soon in the last fifth.
+    """
+    allowed, left = due - start, due - at
+    if left < -allowed:
+        return "very_late"
+    if left < dt.timedelta():
+        return "late"
+    return "due_soon" if left < allowed / 5 else "on_time"
 
 
 def _shifts_from(start: dt.datetime) -> Iterator[tuple[dt.datetime, dt.datetime]]:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.calendar import HOURS_A_DAY, ZONE, after_working_time, is_working_day
+from services.calendar import (
+    HOURS_A_DAY,
+    ZONE,
+    after_working_time,
+    end_of_day,
+    is_working_day,
+    urgency,
+)
 
 EXAMPLES = [
     # start, working hours, end; the first two are deadlines that a province published.
@@ -116,3 +123,45 @@ def test_more_work_takes_no_less_time(start, one, other):
     less, more = sorted((one, other))
 
     assert after_working_time(start, less) <= after_working_time(start, more)
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "end"),
+    [
+        ("2026-11-23 00:00", 10, "2026-12-03 23:59:59"),
+        ("2026-11-23 23:59:59", 10, "2026-12-03 23:59:59"),
+        ("2026-11-24 06:59", 0, "2026-11-24 23:59:59"),
+        ("2026-12-25 08:00", 15, "2027-01-09 23:59:59"),
+        ("2028-02-20 08:00", 10, "2028-03-01 23:59:59"),
+    ],
+)
+def test_days_are_counted_from_the_next_one_and_the_last_is_whole(start, days, end):
+    assert end_of_day(local(start), days) == local(end)
+
+
+@alike
+@given(moments, st.integers(1, 60))
+def test_a_period_in_days_is_never_shorter_than_so_many_times_24_hours(start, days):
+    found = end_of_day(start, days)
+
+    assert found > start + dt.timedelta(days=days) - dt.timedelta(seconds=1)
+    assert found < start + dt.timedelta(days=days + 1)
+
+
+@pytest.mark.parametrize(
+    ("hours", "level"),
+    [
+        (0, "on_time"),
+        (8, "on_time"),
+        (8.1, "due_soon"),
+        (10, "due_soon"),
+        (10.1, "late"),
+        (20, "late"),
+        (20.1, "very_late"),
+    ],
+)
+def test_a_deadline_of_ten_hours_becomes_urgent(hours, level):
+    start = local("2026-11-23 08:00")
+    due, at = start + dt.timedelta(hours=10), start + dt.timedelta(hours=hours)
+
+    assert urgency(start, due, at=at) == level

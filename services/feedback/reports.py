@@ -255,19 +255,10 @@ class Clock:
 
 
 def clock(report: Report, *, at: dt.datetime) -> Clock:
-    """Late after the deadline, very late after twice the time, due soon in the last fifth."""
+    """How a report stands at this moment."""
     if report.state not in OPEN_STATES:
         return Clock("stopped", paused=False)
-    allowed = report.resolve_due_at - report.created_at
-    left = report.resolve_due_at - at
-    if left < -allowed:
-        level = "very_late"
-    elif left < dt.timedelta():
-        level = "late"
-    elif left < allowed / 5:
-        level = "due_soon"
-    else:
-        level = "on_time"
+    level = calendar.urgency(report.created_at, report.resolve_due_at, at=at)
     return Clock(level, paused=report.state is ReportState.WAITING_CITIZEN)
 
 
