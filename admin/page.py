@@ -9,7 +9,7 @@ from flask import g, render_template, request
 from admin import door, labels
 from api.signing import sign, unsign
 from services import permissions
-from services.permissions import Operation
+from services.permissions import Duty
 
 HTMX = Path(__file__).parent / "static" / "vendor" / "htmx.min.js"
 
@@ -41,7 +41,7 @@ def render(template: str, **context: Any) -> str:
         labels=labels,
         actor=actor,
         # Where a link leads that this person may follow.
-        allowed={each.value for each in Operation if actor and permissions.may(actor, each)},
+        allowed={each.value for each in Duty if actor and permissions.may(actor, each)},
         csrf=door.csrf_token() if visit else None,
         # The pages work without it, only less lively.
         has_htmx=HTMX.is_file(),

@@ -36,10 +36,14 @@ class Action(enum.StrEnum):
     PUBLISH = "publish"
 
 
-class Operation(enum.StrEnum):
-    """What one may want to do with other things than one report."""
+class Duty(enum.StrEnum):
+    """What one may have to do beside working on reports."""
 
     READ_AUDIT = "read_audit"
+    MANAGE_STAFF = "manage_staff"
+    HANDLE_REQUESTS = "handle_requests"
+    KEEP_BREACHES = "keep_breaches"
+    CHECK_GUARDIANS = "check_guardians"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,12 @@ _ROLES = {
     Action.LEAD: frozenset({Role.LEADER}),
     Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
 }
-_OPERATIONS = {
-    Operation.READ_AUDIT: frozenset({Role.AUDITOR}),
+_DUTIES = {
+    Duty.READ_AUDIT: Role.AUDITOR,
+    Duty.MANAGE_STAFF: Role.ADMINISTRATOR,
+    Duty.HANDLE_REQUESTS: Role.ADMINISTRATOR,
+    Duty.KEEP_BREACHES: Role.ADMINISTRATOR,
+    Duty.CHECK_GUARDIANS: Role.ADMINISTRATOR,
 }
 
 
@@ -112,10 +120,14 @@ def by(actor: Actor, action: Action, report: Report) -> Grant | None:
     )
 
 
-def may(actor: Actor, operation: Operation) -> Grant | None:
-    """The role by which `actor` may do what is not about one report, if there is one."""
-    roles = _OPERATIONS[operation]
-    return next((grant for grant in actor.grants if grant.role in roles), None)
+def may(actor: Actor, duty: Duty) -> Grant | None:
+    """The role by which `duty` is `actor`'s, if it is."""
+    return next((grant for grant in actor.grants if grant.role is _DUTIES[duty]), None)
+
+
+def holds(actor: Actor, duty: Duty) -> bool:
+    """Whether `duty` is `actor`'s."""
+    return may(actor, duty) is not None
 
 
 def readable(actor: Actor) -> ColumnElement[bool]:

@@ -28,7 +28,7 @@ from services.audit import chain, checkpoints
 from services.audit.deeds import SUBJECTS, Deed, Purpose, title
 from services.audit.recording import record
 from services.errors import Forbidden
-from services.permissions import Actor, ActorKind, Operation
+from services.permissions import Actor, ActorKind, Duty
 
 # Who is somebody else to a citizen; what they do themselves is no look at their data.
 OTHERS = ("staff", "facility")
@@ -155,7 +155,7 @@ def search(
     Raises:
         NotAnAuditor
     """
-    role = permissions.may(actor, Operation.READ_AUDIT)
+    role = permissions.may(actor, Duty.READ_AUDIT)
     if role is None:
         raise NotAnAuditor
     query = _found().where(*_matching(wanted))
