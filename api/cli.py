@@ -27,7 +27,7 @@ def init_app(app: Flask) -> None:
 @click.command("load-reference")
 @with_appcontext
 def load_reference() -> None:
-    """Load communes, departments and categories; repeatable."""
+    """Load communes, departments, categories and legal clocks; repeatable."""
     with current.db.transaction() as session:
         counts = reference.load(session, rows)
     click.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))

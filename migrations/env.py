@@ -25,6 +25,8 @@ from settings import variable
 
 ADVISORY_LOCK = 6_411_901
 APPEND_ONLY = ("audit_events", "audit_chain", "audit_checkpoints")
+# What has to be proved later is never deleted; of a consent only its end is ever written.
+KEPT = ("consents", "breaches")
 TURN_PAUSE_S = 0.5
 
 
@@ -34,7 +36,7 @@ def is_ours(_object: object, name: str | None, kind: str, *_rest: object) -> boo
 
 
 def rights(owner_url: str) -> Iterator[str]:
-    """What gives the application what it needs and no more: it cannot rewrite the audit log."""
+    """What gives the application what it needs and no more: it cannot rewrite what is a record."""
     role = urlsplit(variable("DATABASE_URL")).username
     if not role or role == urlsplit(owner_url).username:
         return
@@ -50,6 +52,16 @@ def rights(owner_url: str) -> Iterator[str]:
     told = ", ".join(column.name for column in AuditEvent.__table__.columns if column.name != "xid")
     yield f"REVOKE INSERT ON audit_events FROM {quoted}"
     yield f"GRANT INSERT ({told}) ON audit_events TO {quoted}"
+    for name in KEPT:
+        yield _if_there(name, f"REVOKE DELETE ON {name} FROM {quoted}")
+    yield _if_there("consents", f"REVOKE UPDATE ON consents FROM {quoted}")
+    yield _if_there("consents", f"GRANT UPDATE (withdrawn_at) ON consents TO {quoted}")
+
+
+def _if_there(table: str, statement: str) -> str:
+    """`statement`, for a table that a step back may have taken away."""
+    test = f"to_regclass('{table}') IS NOT NULL"
+    return f"DO $body$ BEGIN IF {test} THEN {statement}; END IF; END $body$"
 
 
 def tell(message: str) -> None:

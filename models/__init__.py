@@ -25,6 +25,17 @@ from models.identity import (
 from models.notifications import Delivery, Device, InboxMessage
 from models.places import LegacyPair, LegacyPlace, Place
 from models.platform import IdempotencyKey, KeyCheck, RateLimit
+from models.privacy import (
+    Breach,
+    Child,
+    ChildState,
+    Consent,
+    DataRequest,
+    DataRequestClock,
+    DataRequestKind,
+    DataRequestState,
+    Relation,
+)
 
 __all__ = [
     "AdminSession",
@@ -33,8 +44,16 @@ __all__ = [
     "AuditEvent",
     "AuditLink",
     "Base",
+    "Breach",
     "Category",
+    "Child",
+    "ChildState",
     "Citizen",
+    "Consent",
+    "DataRequest",
+    "DataRequestClock",
+    "DataRequestKind",
+    "DataRequestState",
     "Database",
     "Delivery",
     "Department",
@@ -48,6 +67,7 @@ __all__ = [
     "Place",
     "RateLimit",
     "RefreshToken",
+    "Relation",
     "Report",
     "ReportEvent",
     "ReportState",

@@ -6,7 +6,15 @@ from typing import Any
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Base, Category, Department, LegacyPair, LegacyPlace, Place
+from models import (
+    Base,
+    Category,
+    DataRequestClock,
+    Department,
+    LegacyPair,
+    LegacyPlace,
+    Place,
+)
 from services.text import fold, tidy
 
 Rows = Callable[[str], Iterable[dict[str, str]]]
@@ -20,6 +28,9 @@ def load(session: Session, rows: Rows) -> dict[str, int]:
         "legacy_pairs": _upsert(session, LegacyPair, map(_pair, rows("legacy_pairs"))),
         "departments": _upsert(session, Department, map(_department, rows("departments"))),
         "categories": _upsert(session, Category, map(_category, rows("categories"))),
+        "data_request_clocks": _upsert(
+            session, DataRequestClock, map(_clock, rows("data_request_clocks"))
+        ),
     }
 
 
@@ -56,3 +67,12 @@ def _department(row: dict[str, str]) -> dict[str, Any]:
 def _category(row: dict[str, str]) -> dict[str, Any]:
     numbers = ("acknowledge_hours", "resolve_days", "position")
     return row | {name: int(row[name]) for name in numbers}
+
+
+def _clock(row: dict[str, str]) -> dict[str, Any]:
+    numbers = ("answer_working_days", "act_days", "extension_days")
+    third_party = row["third_party_days"]
+    return row | {
+        **{name: int(row[name]) for name in numbers},
+        "third_party_days": int(third_party) if third_party else None,
+    }

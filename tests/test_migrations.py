@@ -136,6 +136,11 @@ FORBIDDEN = {
     "change the record": "UPDATE audit_events SET action = 'nothing'",
     "remove from the record": "DELETE FROM audit_events",
     "empty the record": "TRUNCATE audit_events",
+    "change a consent": "UPDATE consents SET version = 2",
+    "move a consent": "UPDATE consents SET citizen_id = gen_random_uuid()",
+    "remove a consent": "DELETE FROM consents",
+    "empty the consents": "TRUNCATE consents",
+    "remove a breach": "DELETE FROM breaches",
     "empty a table": "TRUNCATE citizens CASCADE",
     "say that it migrated": "UPDATE alembic_version SET version_num = '9999'",
     "read others' passwords": "SELECT * FROM pg_authid",
@@ -433,6 +438,10 @@ EXCUSED = {
     "0003": {"prefer-bigint-over-int": "the number of a key fits a byte"},
     "0004": {"ban-drop-constraint": "a wider one takes its place in the same transaction"},
     "0005": {"prefer-bigint-over-int": "the number of a key fits a byte"},
+    "0006": {
+        "prefer-text-field": VARYING,
+        "prefer-bigint-over-int": "days, versions and counts of people stay small",
+    },
 }
 
 
