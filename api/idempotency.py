@@ -23,6 +23,8 @@ HEADER = {
     "description": "The same for every attempt to send the same thing.",
 }
 
+OPTIONAL_HEADER = HEADER | {"required": False}
+
 
 class IdempotencyKeyRequired(BadRequest):
     """Send an Idempotency-Key, a random text that stays the same when you send this again."""
@@ -53,6 +55,15 @@ def attempt(operation: str) -> Attempt:
         raise IdempotencyKeyMalformed
     body = request.get_data(cache=True)
     return Attempt(actor().id, operation, key, current.keys.mac("idempotency", body))
+
+
+def attempt_if_keyed(operation: str) -> Attempt | None:
+    """This arrival of a request that may carry a key; None when it does not.
+
+    Raises:
+        IdempotencyKeyMalformed
+    """
+    return attempt(operation) if "Idempotency-Key" in request.headers else None
 
 
 def mark_replayed() -> None:

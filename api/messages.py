@@ -69,6 +69,7 @@ _FIELD_MESSAGES = [
         (r"Not a valid list\.", "Phải là một danh sách."),
         (r"Not a valid UUID\.", "Phải là mã UUID."),
         (r"Not a valid (?:aware )?datetime\.", "Phải là thời điểm dạng RFC 3339."),
+        (r"Not a valid date\.", "Phải là ngày dạng YYYY-MM-DD."),
         (r"Must be one of: (.+)\.", r"Phải là một trong: \1."),
         (r"Length must be between (\d+) and (\d+)\.", r"Độ dài phải từ \1 đến \2."),
         (r"Shorter than minimum length (\d+)\.", r"Ngắn hơn \1 ký tự."),

@@ -135,9 +135,17 @@ def string(low: int, high: int, **options: Any) -> fields.String:
     return fields.String(validate=validate.Length(low, high), **options)
 
 
+class Flag(fields.Boolean):
+    """A JSON boolean; "yes" is none, nor is 1, which Python takes for equal to True."""
+
+    def _deserialize(self, value: Any, *_where: Any, **_options: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 def flag(**options: Any) -> fields.Boolean:
-    """True or false, not "yes" and not 1."""
-    return fields.Boolean(truthy={True}, falsy={False}, **options)
+    return Flag(**options)
 
 
 class Number(fields.Float):
