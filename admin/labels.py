@@ -61,12 +61,23 @@ SUBJECTS = {
     "session": "Phiên đăng nhập",
     "staff": "Cán bộ",
     "audit": "Nhật ký",
+    "consent": "Sự đồng ý",
+    "data_request": "Yêu cầu về dữ liệu",
+    "child": "Quan hệ giám hộ",
+    "breach": "Sự cố dữ liệu",
 }
 PURPOSES = {
     Purpose.REPORT_HANDLING: "xử lý phản ánh",
+    Purpose.DATA_REQUEST_HANDLING: "xử lý yêu cầu về dữ liệu cá nhân",
+    Purpose.GUARDIAN_CHECK: "kiểm tra quan hệ giám hộ",
     Purpose.OVERSIGHT: "kiểm tra",
 }
-READ = {"name": "họ tên", "access_log": "nhật ký truy cập"}
+READ = {
+    "name": "họ tên",
+    "citizen_number": "số định danh",
+    "child": "thông tin về trẻ",
+    "access_log": "nhật ký truy cập",
+}
 CLOCKS = {
     "on_time": "Còn hạn",
     "due_soon": "Sắp đến hạn",

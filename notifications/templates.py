@@ -40,6 +40,10 @@ _QUESTION_PUSH = {
     "vi": Text(APP_NAME, "Cơ quan xử lý cần bạn bổ sung thông tin cho phản ánh."),
     "en": Text(APP_NAME, "The office needs more information about your report."),
 }
+_PRIVACY_PUSH = {
+    "vi": Text(APP_NAME, "Yêu cầu của bạn có cập nhật mới."),
+    "en": Text(APP_NAME, "There is news about your request."),
+}
 _SECURITY_PUSH = {
     "vi": Text(APP_NAME, "Có thông báo bảo mật về tài khoản của bạn."),
     "en": Text(APP_NAME, "There is a security notice about your account."),
@@ -49,6 +53,11 @@ _SECURITY_PUSH = {
 def _report(vi: Text, en: Text, push: Mapping[str, Text] = _REPORT_PUSH) -> Kind:
     """Make a kind of news about a citizen's own report: worth waking a phone for a few days."""
     return Kind("normal", timedelta(days=3), "reports", {"vi": vi, "en": en}, push)
+
+
+def _privacy(vi: Text, en: Text) -> Kind:
+    """Make a kind of news about what a citizen asked for under the law on personal data."""
+    return Kind("normal", timedelta(days=7), "privacy", {"vi": vi, "en": en}, _PRIVACY_PUSH)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -114,6 +123,82 @@ KINDS: Mapping[str, Kind] = {
             ),
         },
         push=_SECURITY_PUSH,
+    ),
+    "data_request_received": _privacy(
+        vi=Text(
+            "Đã nhận yêu cầu về dữ liệu cá nhân",
+            "Hệ thống đã nhận yêu cầu về dữ liệu cá nhân của bạn. Bạn sẽ có trả lời chậm nhất lúc "
+            "{due}.",
+        ),
+        en=Text(
+            "Request about your data received",
+            "We have received your request about your personal data. You will have an answer by "
+            "{due} at the latest.",
+        ),
+    ),
+    "data_request_accepted": _privacy(
+        vi=Text(
+            "Yêu cầu về dữ liệu cá nhân được chấp nhận",
+            "Yêu cầu của bạn được chấp nhận và sẽ được thực hiện chậm nhất lúc {due}. {text}",
+        ),
+        en=Text(
+            "Request about your data accepted",
+            "Your request was accepted and will be carried out by {due} at the latest. {text}",
+        ),
+    ),
+    "data_request_refused": _privacy(
+        vi=Text(
+            "Yêu cầu về dữ liệu cá nhân không được chấp nhận",
+            "Yêu cầu của bạn không được chấp nhận: {text}",
+        ),
+        en=Text("Request about your data refused", "Your request was refused: {text}"),
+    ),
+    "data_request_extended": _privacy(
+        vi=Text(
+            "Gia hạn yêu cầu về dữ liệu cá nhân",
+            "Việc thực hiện yêu cầu của bạn cần thêm thời gian, chậm nhất đến {due}: {text}",
+        ),
+        en=Text(
+            "More time for your request about your data",
+            "Carrying out your request takes longer, until {due} at the latest: {text}",
+        ),
+    ),
+    "data_request_third_party": _privacy(
+        vi=Text(
+            "Yêu cầu về dữ liệu cá nhân liên quan đến bên khác",
+            "Yêu cầu của bạn cần một bên khác cùng thực hiện nên thời hạn là {due}.",
+        ),
+        en=Text(
+            "Your request about your data concerns others too",
+            "Another party has to act on your request as well, so it is due by {due}.",
+        ),
+    ),
+    "data_request_done": _privacy(
+        vi=Text(
+            "Đã thực hiện yêu cầu về dữ liệu cá nhân",
+            "Yêu cầu của bạn đã được thực hiện: {text}",
+        ),
+        en=Text("Request about your data carried out", "Your request was carried out: {text}"),
+    ),
+    "child_confirmed": _privacy(
+        vi=Text(
+            "Quan hệ với trẻ đã được xác nhận",
+            "Bạn có thể thay mặt trẻ đã khai cho đến khi trẻ đủ 16 tuổi.",
+        ),
+        en=Text(
+            "Relation to a child confirmed",
+            "You can act for the child you named until the child turns 16.",
+        ),
+    ),
+    "child_refused": _privacy(
+        vi=Text(
+            "Quan hệ với trẻ không được xác nhận",
+            "Quan hệ với trẻ mà bạn đã khai không được xác nhận: {text}",
+        ),
+        en=Text(
+            "Relation to a child not confirmed",
+            "Your relation to the child you named was not confirmed: {text}",
+        ),
     ),
 }
 

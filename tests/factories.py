@@ -11,13 +11,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.current import EXTENSION
-from models import Audience, Citizen, DeviceSession, InboxMessage, Report, ReportState, Role, Staff
+from models import (
+    Audience,
+    Citizen,
+    DeviceSession,
+    InboxMessage,
+    Relation,
+    Report,
+    ReportState,
+    Role,
+    Staff,
+)
 from services import feedback, identity, notifications, uploads
 from services.feedback import Draft
 from services.identity import DeviceFacts, PersonClaims, TokenPair
 from services.identity.people import as_actor, invite, meet, recognise_staff
 from services.notifications import Registration
 from services.permissions import LEVEL_2, Actor, ActorKind
+from services.privacy import checks, guardians
 from services.vault import Vault
 from tests.canaries import issue
 
@@ -218,6 +229,27 @@ def an_upload(session: Session, owner: Citizen, storage, content: bytes | None =
     uploads.discard_original(session, received.id, storage=storage)
     session.commit()
     return received.id
+
+
+def a_child(
+    session: Session, guardian: Citizen, *, checked_by: Staff | None = None, **changes
+) -> uuid.UUID:
+    """A child of five whom somebody named, confirmed where `checked_by` is told."""
+    told = {
+        "full_name": "Nguyễn Văn Bé",
+        "citizen_number": f"0192{next(_count):08}",
+        "birth_date": dt.date(2021, 5, 6),
+        "relation": Relation.PARENT,
+    } | changes
+    issue(told["citizen_number"])
+    named = guardians.claim(
+        session, citizen_actor(guardian), guardians.Claim(**told), vault=VAULT, at=NOON
+    )
+    if checked_by is not None:
+        actor = staff_actor(checked_by)
+        checks.confirm(session, actor, named.id, version=1, vault=VAULT, at=NOON)
+    session.commit()
+    return named.id
 
 
 def inbox_kinds(session: Session, citizen: Citizen) -> list[str]:

@@ -4,7 +4,9 @@ import enum
 from typing import Literal, get_args
 
 # What a deed is done to.
-Subject = Literal["report", "session", "staff", "audit"]
+Subject = Literal[
+    "report", "session", "staff", "audit", "consent", "data_request", "child", "breach"
+]
 SUBJECTS: tuple[str, ...] = get_args(Subject)
 
 
@@ -27,6 +29,24 @@ class Deed(enum.StrEnum):
     SESSION_ALARM = "session:alarm"
     ADMIN_SESSION_START = "admin_session:start"
     STAFF_INVITE = "staff:invite"
+    CONSENT_GIVE = "consent:give"
+    CONSENT_WITHDRAW = "consent:withdraw"
+    DATA_REQUEST_SUBMIT = "data_request:submit"
+    DATA_REQUEST_ACCEPT = "data_request:accept"
+    DATA_REQUEST_REFUSE = "data_request:refuse"
+    DATA_REQUEST_FINISH = "data_request:finish"
+    DATA_REQUEST_EXTEND = "data_request:extend"
+    DATA_REQUEST_INVOLVE = "data_request:involve"
+    DATA_REQUEST_READ_PERSON = "data_request:read_person"
+    CHILD_NAME = "child:name"
+    CHILD_RELEASE = "child:release"
+    CHILD_READ = "child:read"
+    CHILD_CONFIRM = "child:confirm"
+    CHILD_REFUSE = "child:refuse"
+    BREACH_RECORD = "breach:record"
+    BREACH_EDIT = "breach:edit"
+    BREACH_NOTIFY = "breach:notify"
+    BREACH_CLOSE = "breach:close"
     AUDIT_SEARCH = "audit:search"
     AUDIT_VERIFY = "audit:verify"
 
@@ -35,6 +55,8 @@ class Purpose(enum.StrEnum):
     """What a citizen's personal data was looked at for."""
 
     REPORT_HANDLING = "report_handling"
+    DATA_REQUEST_HANDLING = "data_request_handling"
+    GUARDIAN_CHECK = "guardian_check"
     OVERSIGHT = "oversight"
 
 
@@ -59,6 +81,42 @@ _TITLES = {
     ),
     Deed.ADMIN_SESSION_START: ("Vào trang cán bộ", "Entered the staff view"),
     Deed.STAFF_INVITE: ("Mời cán bộ hoặc đổi vai trò", "Invited staff or changed their roles"),
+    Deed.CONSENT_GIVE: ("Đồng ý cho xử lý dữ liệu", "Gave consent"),
+    Deed.CONSENT_WITHDRAW: ("Rút lại sự đồng ý", "Withdrew consent"),
+    Deed.DATA_REQUEST_SUBMIT: (
+        "Gửi yêu cầu về dữ liệu cá nhân",
+        "Sent a request about personal data",
+    ),
+    Deed.DATA_REQUEST_ACCEPT: ("Chấp nhận yêu cầu về dữ liệu", "Accepted a request about data"),
+    Deed.DATA_REQUEST_REFUSE: ("Từ chối yêu cầu về dữ liệu", "Refused a request about data"),
+    Deed.DATA_REQUEST_FINISH: (
+        "Thực hiện xong yêu cầu về dữ liệu",
+        "Carried out a request about data",
+    ),
+    Deed.DATA_REQUEST_EXTEND: ("Gia hạn yêu cầu về dữ liệu", "Extended a request about data"),
+    Deed.DATA_REQUEST_INVOLVE: (
+        "Ghi bên thứ ba cho yêu cầu về dữ liệu",
+        "Involved a third party in a request about data",
+    ),
+    Deed.DATA_REQUEST_READ_PERSON: (
+        "Xem ai đã gửi yêu cầu về dữ liệu",
+        "Looked at who sent a request about data",
+    ),
+    Deed.CHILD_NAME: ("Khai trẻ mà mình đại diện", "Named a child to act for"),
+    Deed.CHILD_RELEASE: ("Thôi đại diện cho trẻ", "Stopped acting for a child"),
+    Deed.CHILD_READ: (
+        "Xem thông tin trẻ và người khai",
+        "Looked at a child and who named them",
+    ),
+    Deed.CHILD_CONFIRM: ("Xác nhận quan hệ với trẻ", "Confirmed a relation to a child"),
+    Deed.CHILD_REFUSE: ("Từ chối quan hệ với trẻ", "Refused a relation to a child"),
+    Deed.BREACH_RECORD: ("Ghi sự cố dữ liệu vào sổ", "Recorded a breach"),
+    Deed.BREACH_EDIT: ("Sửa hồ sơ sự cố dữ liệu", "Changed the record of a breach"),
+    Deed.BREACH_NOTIFY: (
+        "Ghi đã thông báo sự cố dữ liệu",
+        "Noted that the authority was told of a breach",
+    ),
+    Deed.BREACH_CLOSE: ("Đóng sự cố dữ liệu", "Closed a breach"),
     Deed.AUDIT_SEARCH: ("Tra cứu nhật ký", "Searched the audit log"),
     Deed.AUDIT_VERIFY: ("Kiểm tra chuỗi nhật ký", "Verified the chain of the audit log"),
 }

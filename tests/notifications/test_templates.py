@@ -7,7 +7,12 @@ import pytest
 
 from notifications.templates import KINDS, Text, push_text, render
 
-FACTS = {"code": "PA-7Q2M4X", "department": "Sở Xây dựng Mật", "text": "nội dung riêng {tư}"}
+FACTS = {
+    "code": "PA-7Q2M4X",
+    "department": "Sở Xây dựng Mật",
+    "text": "nội dung riêng {tư}",
+    "due": "10:00 25/11/2026",
+}
 PARTS = [(kind, locale) for kind in KINDS for locale in ("vi", "en")]
 
 

@@ -1,0 +1,1 @@
+"""Rights over personal data: consents, legal requests, guardians of children, breaches."""
