@@ -158,6 +158,8 @@ def things_of(world: World, session, person, department=HERE, where=factories.CI
         "old_code": "05443",
         "installation_id": "i" * 32,
         "signed": "x",
+        "purpose": "research",
+        "child_id": factories.a_child(session, person),
     }
 
 
@@ -187,6 +189,16 @@ SENT = {
     "PATCH /api/v1/me": lambda _: {"json": {"locale": "en"}},
     "PUT /api/v1/me/devices/{installation_id}": lambda _: {
         "json": {"platform": "android", "kind": "token", "value": "v" * 20}
+    },
+    "PUT /api/v1/me/consents/{purpose}": lambda _: {"json": {"granted": True, "version": 1}},
+    "POST /api/v1/me/data-requests": lambda _: {"json": {"kind": "view"}},
+    "POST /api/v1/me/children": lambda _: {
+        "json": {
+            "full_name": "Bé",
+            "citizen_number": "019221000123",
+            "birth_date": "2021-05-06",
+            "relation": "parent",
+        }
     },
     "GET /api/v1/places/resolve": lambda _: {"query_string": factories.CITY},
     "POST /api/v1/uploads": lambda _: {
@@ -263,7 +275,7 @@ def test_everybody_gets_what_the_table_says(world, operation):
 NAMED = [
     (operation, gap)
     for operation in operations()
-    for gap in ("report_id", "upload_id", "message_id")
+    for gap in ("report_id", "upload_id", "message_id", "child_id")
     if f"{{{gap}}}" in operation
 ]
 

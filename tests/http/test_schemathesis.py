@@ -60,6 +60,7 @@ def things(session):
         "code": report.code,
         "old_code": "05443",
         "installation_id": "i" * 32,
+        "purpose": "research",
     }
 
 
