@@ -46,8 +46,43 @@ def text(name: str, *, limit: int) -> str | None:
     return value or None
 
 
+def moment(name: str) -> dt.datetime | None:
+    """A date and time as clocks here show them, None when it is blank.
+
+    Raises:
+        FormMalformed
+    """
+    value = request.form.get(name, "").strip()
+    if not value:
+        return None
+    try:
+        typed = dt.datetime.fromisoformat(value)
+        if typed.tzinfo is not None:
+            raise FormMalformed
+        return typed.replace(tzinfo=ZONE).astimezone(dt.UTC)
+    except (ValueError, OverflowError) as error:
+        raise FormMalformed from error
+
+
+def whole(name: str, *, limit: int) -> int | None:
+    """A whole number from 0 to `limit`, None when it is blank.
+
+    Raises:
+        FormMalformed
+    """
+    value = request.form.get(name, "").strip()
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(limit))):
+        raise FormMalformed
+    number = int(value)
+    if number > limit:
+        raise FormMalformed
+    return number
+
+
 def version() -> int:
-    """The version of the report that the form was made from.
+    """The version of the thing that the form was made from.
 
     Raises:
         FormMalformed

@@ -35,6 +35,17 @@ STEPS = {
     "publish": ("Công khai", "Đã công khai phản ánh."),
     "save_text": ("Lưu nội dung công khai", "Đã lưu nội dung công khai."),
     "unpublish": ("Ngừng công khai", "Phản ánh không còn công khai."),
+    "data_request:accept": ("Chấp nhận", "Đã chấp nhận yêu cầu và báo cho người yêu cầu."),
+    "data_request:refuse": ("Từ chối", "Đã từ chối yêu cầu và báo cho người yêu cầu."),
+    "data_request:finish": ("Đã thực hiện xong", "Đã ghi yêu cầu là thực hiện xong."),
+    "data_request:extend": ("Gia hạn một lần", "Đã gia hạn và báo cho người yêu cầu."),
+    "data_request:involve": ("Cần bên khác cùng thực hiện", "Đã tính hạn theo bên thứ ba."),
+    "child:confirm": ("Xác nhận quan hệ", "Đã xác nhận quan hệ và báo cho người khai."),
+    "child:refuse": ("Không xác nhận", "Đã từ chối quan hệ và báo cho người khai."),
+    "breach:record": ("Ghi vào sổ", "Đã ghi sự cố vào sổ."),
+    "breach:edit": ("Lưu hồ sơ", "Đã lưu hồ sơ."),
+    "breach:notify": ("Ghi đã thông báo", "Đã ghi thời điểm thông báo cho cơ quan chuyên trách."),
+    "breach:close": ("Đóng vụ việc", "Đã đóng vụ việc."),
 }
 EVENTS = {
     "created": "Người dân gửi phản ánh",
@@ -102,6 +113,37 @@ FIELDS = {
     "text": "nội dung trả lời",
     "public_text": "nội dung công khai",
 }
+DATA_REQUESTS = {
+    "view": "Xem dữ liệu",
+    "correct": "Chỉnh sửa dữ liệu",
+    "copy": "Cung cấp bản sao",
+    "delete": "Xóa dữ liệu",
+    "restrict": "Hạn chế xử lý",
+    "object": "Phản đối xử lý",
+    "withdraw": "Rút lại sự đồng ý",
+    "protect": "Áp dụng biện pháp bảo vệ",
+}
+DATA_REQUEST_STATES = {
+    "received": "Chờ trả lời",
+    "accepted": "Đã chấp nhận, chờ thực hiện",
+    "refused": "Đã từ chối",
+    "done": "Đã thực hiện",
+}
+REFUSALS = {
+    "law_requires": "Pháp luật buộc lưu giữ hoặc xử lý (Điều 14.2, 19.1)",
+    "not_yours": "Không phải dữ liệu của người yêu cầu hoặc của trẻ họ đại diện",
+    "harms_others": "Xâm phạm quyền, lợi ích của Nhà nước hoặc người khác (Điều 4.3)",
+    "no_own_right": "Không nhằm bảo vệ quyền của chính người yêu cầu (Điều 4.3)",
+    "unclear": "Chưa rõ cần làm gì; người dân cần gửi lại rõ hơn",
+}
+RELATIONS = {"parent": "Cha, mẹ", "guardian": "Người giám hộ"}
+CHILD_STATES = {
+    "pending": "Chờ kiểm tra",
+    "confirmed": "Đã xác nhận",
+    "refused": "Không xác nhận",
+    "ended": "Đã kết thúc",
+}
+NOTIFIABLE = {None: "Chưa xác định", True: "Phải thông báo", False: "Không phải thông báo"}
 ROLES = {
     Role.DISPATCHER: "Điều phối",
     Role.HANDLER: "Xử lý",
@@ -140,7 +182,8 @@ _MESSAGES = {
     "unknown_department": "Vui lòng chọn một đơn vị đang hoạt động.",
     "unknown_reason": "Vui lòng chọn một lý do trong danh sách.",
     "unknown_category": "Vui lòng chọn một lĩnh vực trong danh sách.",
-    "stale": "Người khác vừa thay đổi phản ánh này. Nội dung bạn nhập vẫn được giữ.",
+    "stale": "Người khác vừa thay đổi nội dung này. Nội dung bạn nhập vẫn được giữ.",
+    "unknown_refusal": "Vui lòng chọn một căn cứ trong danh sách.",
 }
 
 
@@ -197,6 +240,26 @@ def local(moment: dt.datetime) -> str:
 
 def to_the_second(moment: dt.datetime) -> str:
     return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M:%S}"
+
+
+def day(date: dt.date) -> str:
+    return f"{date:%d/%m/%Y}"
+
+
+def local_input(moment: dt.datetime | None) -> str:
+    """A moment as the field of a form takes it."""
+    return f"{moment.astimezone(ZONE):%Y-%m-%dT%H:%M}" if moment else ""
+
+
+def remaining(due: dt.datetime, now: dt.datetime) -> str:
+    """To the minute while it is about hours: "còn 71 giờ 5 phút", "quá 3 giờ", "quá 12 ngày"."""
+    left = abs(due - now)
+    hours, minutes = divmod(int(left.total_seconds() // 60), 60)
+    parts = [f"{hours} giờ"] if hours else []
+    if minutes or not hours:
+        parts.append(f"{minutes} phút")
+    told = duration(left) if left > dt.timedelta(days=4) else " ".join(parts)
+    return f"{'còn' if due >= now else 'quá'} {told}"
 
 
 def event_text(kind: str, text: str | None) -> str | None:

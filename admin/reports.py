@@ -5,17 +5,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, make_response, redirect, request
+from flask import Blueprint, Response, redirect, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, labels, page
-from api import errors, files
+from api import files
 from api.blueprint import takes_bodies_up_to
 from api.current import current
 from models import Category, Citizen, Report, ReportEvent, Upload
 from services import feedback, permissions, photos, uploads
-from services.errors import DomainError, NotFound, Stale
+from services.errors import DomainError, NotFound
 from services.permissions import Action
 
 blp = Blueprint("reports", __name__, url_prefix="/reports")
@@ -147,8 +147,9 @@ def _page(
     steps = sorted(
         feedback.next_steps(actor, report), key=lambda step: step.name not in USUAL_STEPS
     )
-    html = page.render(
+    return page.respond(
         "report.html",
+        error=error,
         report=report,
         clock=feedback.clock(report, at=current.now()),
         now=current.now(),
@@ -167,21 +168,7 @@ def _page(
         reporter_asked=reporter_asked,
         failed=failed,
         typed=forms.typed() if failed else {},
-        complaint=labels.message(error) if error else None,
-        changed_meanwhile=isinstance(error, Stale),
-        done=page.told(),
     )
-    response = make_response(html, _status(error))
-    if error is not None and error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
-
-
-def _status(error: DomainError | None) -> HTTPStatus:
-    if error is None:
-        return HTTPStatus.OK
-    # 412 is for a client that sent a condition; a person's form meets a conflict.
-    return HTTPStatus.CONFLICT if isinstance(error, Stale) else errors.status_of(error)
 
 
 def _links(photo: Upload) -> dict[str, str] | None:

@@ -25,7 +25,10 @@ COOKIE = "admin-login"
 LIFE_S = 15 * 60
 HOME = "/admin/"
 # What one may return to is spelt out, so that no trick of spelling leads elsewhere.
-RETURNS_TO = re.compile(r"/admin/(reports/[0-9a-f-]{36}|audit)?(\?[A-Za-z0-9_.=&%+-]*)?")
+RETURNS_TO = re.compile(
+    r"/admin/(reports/[0-9a-f-]{36}|(data-requests|guardians|breaches)(/[0-9a-f-]{36})?|audit)?"
+    r"(\?[A-Za-z0-9_.=&%+-]*)?"
+)
 
 
 class SignInLost(BadRequest):

@@ -8,8 +8,9 @@ from playwright.sync_api import expect
 
 from admin.page import HTMX
 from api.current import EXTENSION
-from models import Role
+from models import DataRequestKind, Role
 from services.identity.people import invite
+from services.privacy import requests
 from tests import browser, factories
 from tests.browser import complaints_of_axe, needs_axe
 
@@ -18,6 +19,7 @@ STAFF = {
     "xuly1": (Role.HANDLER, "so-xay-dung"),
     "lanhdao1": (Role.LEADER, "so-xay-dung"),
     "quantri1": (Role.AUDITOR, None),
+    "dieuphoi2": (Role.ADMINISTRATOR, None),
 }
 
 pytestmark = browser.needs_chromium
@@ -241,3 +243,122 @@ def test_an_auditor_finds_who_saw_whom(sit_down, sent, width):
     assert auditor.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert complaints_of_axe(auditor) == []
     assert auditor.complaints == []
+
+
+@pytest.fixture
+def asked(office):
+    """A request to be deleted and a child to be checked, both of one citizen."""
+    with office.database.sessions() as session:
+        citizen = factories.a_citizen(session)
+        wish = requests.Wish(DataRequestKind.DELETE, "Xin xóa số điện thoại của tôi.")
+        now = dt.datetime.now(dt.UTC)
+        actor = factories.citizen_actor(citizen)
+        requests.submit(session, actor, wish, vault=factories.VAULT, at=now)
+        factories.a_child(session, citizen)
+        session.commit()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.usefixtures("asked")
+def test_an_administrator_brings_a_legal_request_to_its_end(sit_down, javascript):
+    page = sit_down("dieuphoi2", java_script_enabled=javascript)
+    page.get_by_role("link", name="Yêu cầu dữ liệu").click()
+    page.get_by_role("link", name="Xóa dữ liệu").click()
+    page.get_by_label("Trả lời người yêu cầu").first.fill("Sẽ xóa trong tuần này.")
+    page.get_by_role("button", name="Chấp nhận", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Đã chấp nhận yêu cầu")
+    page.get_by_text("Gia hạn một lần", exact=True).first.click()
+    page.get_by_label("Lý do gia hạn").fill("Dữ liệu nằm ở hai nơi.")
+    page.get_by_role("button", name="Gia hạn một lần").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã gia hạn")
+
+    page.get_by_label("Kết quả thực hiện").fill("Đã xóa số điện thoại.")
+    page.get_by_role("button", name="Đã thực hiện xong").click()
+
+    expect(page.get_by_text("Đã thực hiện", exact=True)).to_be_visible()
+    expect(page.get_by_text("Yêu cầu đã kết thúc.")).to_be_visible()
+    page.get_by_role("link", name="Yêu cầu dữ liệu").click()
+    expect(page.get_by_text("Không có yêu cầu nào đang chờ.")).to_be_visible()
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_an_administrator_keeps_the_register_of_breaches(sit_down, javascript):
+    page = sit_down("dieuphoi2", java_script_enabled=javascript)
+    page.get_by_role("link", name="Sự cố dữ liệu").click()
+    page.get_by_label("Sự việc").fill("Gửi nhầm danh sách 40 người.")
+    page.get_by_role("button", name="Ghi vào sổ").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã ghi sự cố vào sổ.")
+    page.get_by_label("Số người có dữ liệu bị ảnh hưởng").fill("40")
+    page.get_by_label("Có phải thông báo không").select_option("Phải thông báo")
+    page.get_by_role("button", name="Lưu hồ sơ").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã lưu hồ sơ.")
+    page.get_by_role("link", name="Bản thông báo để in").click()
+    expect(page.get_by_text("Số chủ thể dữ liệu bị ảnh hưởng: 40")).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.get_by_role("banner").first).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.get_by_role("link", name="Hồ sơ sự cố").click()
+
+    page.get_by_role("button", name="Ghi đã thông báo").click()
+    page.get_by_role("button", name="Đóng vụ việc").click()
+
+    expect(page.get_by_text("Đã đóng", exact=True)).to_be_visible()
+    assert page.complaints == []
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_administrator_checks_a_guardian(sit_down):
+    page = sit_down("dieuphoi2")
+    page.get_by_role("link", name="Giám hộ").click()
+    page.get_by_role("link", name="Cha, mẹ").click()
+    page.get_by_role("button", name="Xem thông tin").click()
+    expect(page.get_by_text("Nguyễn Văn Bé")).to_be_visible()
+
+    page.get_by_role("button", name="Xác nhận quan hệ").click()
+
+    expect(page.get_by_role("status")).to_contain_text("Đã xác nhận quan hệ")
+    expect(page.get_by_text("Không có quan hệ nào chờ kiểm tra.")).to_be_visible()
+    assert page.complaints == []
+
+
+@needs_axe
+@pytest.mark.parametrize("width", [380, 640, 1280])
+@pytest.mark.usefixtures("asked")
+def test_the_pages_of_privacy_are_for_everybody_and_every_screen(sit_down, office, width):
+    page = sit_down("dieuphoi2", viewport={"width": width, "height": 800})
+    wide = "document.documentElement.scrollWidth > window.innerWidth"
+    found, too_wide = [], []
+
+    def look():
+        page.wait_for_load_state()
+        found.extend(complaints_of_axe(page))
+        too_wide.extend([page.url] if page.evaluate(wide) else [])
+
+    page.goto(f"{office.url}/admin/data-requests")
+    look()
+    page.get_by_role("link", name="Xóa dữ liệu").click()
+    page.get_by_text("Từ chối", exact=True).first.click()
+    look()
+    page.get_by_role("button", name="Xem tên và số định danh").click()
+    look()
+    page.goto(f"{office.url}/admin/data-requests?state=ended")
+    look()
+    page.goto(f"{office.url}/admin/guardians")
+    look()
+    page.get_by_role("link", name="Cha, mẹ").click()
+    page.get_by_role("button", name="Xem thông tin").click()
+    look()
+    page.goto(f"{office.url}/admin/breaches")
+    page.get_by_label("Phát hiện lúc").fill("2026-01-01T08:00")
+    page.get_by_label("Sự việc").fill("Mất một máy tính xách tay của phòng tiếp dân.")
+    page.get_by_role("button", name="Ghi vào sổ").click()
+    look()
+    page.goto(f"{office.url}/admin/breaches")
+    look()
+    page.get_by_role("link", name="01/01/2026").click()
+    page.get_by_role("link", name="Bản thông báo để in").click()
+    look()
+
+    assert found == []
+    assert too_wide == []

@@ -1,12 +1,15 @@
 """What every page of the staff view has in common, and the pages of what goes wrong."""
 
+import re
+
 import pytest
 
 from admin import labels
-from models import ReportState, Role
+from models import ChildState, DataRequestKind, DataRequestState, Relation, ReportState, Role
 from services.audit import Purpose
 from services.audit.deeds import SUBJECTS
 from services.feedback import REJECTION_REASONS, TRANSITIONS
+from services.privacy import desk as requests
 
 
 def policy(answer):
@@ -83,3 +86,38 @@ def test_every_code_has_a_word():
     assert {step.name for step in TRANSITIONS} <= set(labels.STEPS)
     assert {step.name for step in TRANSITIONS} <= set(labels.EVENTS)
     assert {field for step in TRANSITIONS for field in step.needs} <= set(labels.FIELDS)
+    assert set(labels.DATA_REQUESTS) == set(DataRequestKind)
+    assert set(labels.DATA_REQUEST_STATES) == set(DataRequestState)
+    assert set(labels.REFUSALS) == set(requests.REFUSALS)
+    assert {f"data_request:{step.name}" for step in requests.STEPS} <= set(labels.STEPS)
+    assert set(labels.RELATIONS) == set(Relation)
+    assert set(labels.CHILD_STATES) == set(ChildState)
+
+
+PARTS = {
+    "administrator": [
+        "/admin/",
+        "/admin/data-requests",
+        "/admin/guardians",
+        "/admin/breaches",
+    ],
+    "dispatcher": [],
+    "communicator": [],
+    "auditor": ["/admin/", "/admin/audit"],
+}
+
+
+@pytest.mark.parametrize("role", PARTS)
+def test_the_way_to_a_part_is_shown_to_those_whose_duty_it_is(desk, role):
+    page = desk(role).page("/admin/")
+
+    found = re.search(r'<nav aria-label="Trang">(.*?)</nav>', page, re.DOTALL)
+    assert re.findall(r'href="([^"]+)"', found[1] if found else "") == PARTS[role]
+
+
+@pytest.mark.parametrize("path", PARTS["administrator"])
+def test_the_part_where_one_is_is_marked(desk, path):
+    page = desk("administrator").page(path)
+
+    nav = re.search(r'<nav aria-label="Trang">(.*?)</nav>', page, re.DOTALL)[1]
+    assert re.findall(r'href="([^"]+)" aria-current="page"', nav) == [path]

@@ -279,6 +279,8 @@ ELSEWHERE = [
     "/admin",
     "/admin/logout",
     "/admin/callback",
+    "/admin/breaches/../../evil.test",
+    "/admin/data-requests//evil.test",
     "/api/docs",
     "",
 ]
@@ -295,6 +297,9 @@ def test_after_signing_in_nobody_is_sent_elsewhere(wanted):
         "/admin/",
         "/admin/?state=received&code=TN-26-000001",
         "/admin/reports/0193b3c4-0000-7000-8000-000000000000",
+        "/admin/data-requests?state=ended",
+        "/admin/guardians/0193b3c4-0000-7000-8000-000000000000",
+        "/admin/breaches",
     ],
 )
 def test_pages_of_the_staff_view_are_returned_to(wanted):

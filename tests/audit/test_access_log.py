@@ -225,8 +225,19 @@ READABLE = {
     "/admin/new",
     "/admin/reports/<uuid:report_id>",
 }
-# It is made of ids, which say who only to those who may ask the other tables.
-OPAQUE = {"/api/v1/staff/audit", "/admin/audit/"}
+# They are made of ids, which say who only to those who may ask the other tables; the forms of the
+# pages for rights over personal data are tried in tests/admin/test_privacy.py.
+OPAQUE = {
+    "/api/v1/staff/audit",
+    "/admin/audit/",
+    "/admin/data-requests/",
+    "/admin/data-requests/<uuid:request_id>",
+    "/admin/guardians/",
+    "/admin/guardians/<uuid:child_id>",
+    "/admin/breaches/",
+    "/admin/breaches/<uuid:breach_id>",
+    "/admin/breaches/<uuid:breach_id>/notice",
+}
 DOOR = {"/admin/login", "/admin/callback", "/admin/signed-out", "/admin/static/<path:filename>"}
 
 
