@@ -24,6 +24,7 @@ from api.clock import utc_now
 from api.instruments import VARIABLE, alone
 from models import Database
 from services import audit, health
+from services.privacy import breaches
 from settings import SettingsError, variable
 
 # Prometheus itself waits for ten seconds, and a figure that is missing raises no alarm.
@@ -43,7 +44,10 @@ class Processes(Collector):
 
 
 class Queues(Collector):
-    """What waits in the database for workers; `database_up` is 0 when it cannot be asked."""
+    """What waits in the database for workers and for people.
+
+    `database_up` is 0 when it cannot be asked.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -51,7 +55,7 @@ class Queues(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found, failed, audited = self._found()
+            found, failed, audited, overdue = self._found()
         except (SQLAlchemyError, TimeoutError):
             yield GaugeMetricFamily("database_up", "Whether the database answers", 0)
             return
@@ -66,6 +70,11 @@ class Queues(Collector):
             ("audit_unsigned_seconds", "Age of the oldest unsigned event", audited.unsigned_since),
         ):
             yield GaugeMetricFamily(name, words, _age(since))
+        yield GaugeMetricFamily(
+            "breaches_unnotified_overdue",
+            "Breaches of personal data that the authority was not told of within 72 hours",
+            overdue,
+        )
         gauges = [
             ("jobs_waiting", "Jobs that are due", _by(found.queues, "waiting")),
             ("jobs_oldest_seconds", "Age of the oldest due job", _by(found.queues, "oldest_s")),
@@ -77,12 +86,14 @@ class Queues(Collector):
                 gauge.add_metric([queue], value)
             yield gauge
 
-    def _asked(self) -> tuple[health.Health, dict[str, int], audit.Standing]:
+    def _asked(self) -> tuple[health.Health, dict[str, int], audit.Standing, int]:
+        now = utc_now()
         with self._db.reading() as session:
             return (
-                health.check(session, at=utc_now()),
+                health.check(session, at=now),
                 health.failed_jobs(session),
                 audit.standing(session),
+                breaches.overdue(session, at=now),
             )
 
 
