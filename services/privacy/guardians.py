@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from models import Child, ChildState, Citizen, Relation
 from models.base import new_id
-from services import audit, limits
+from services import audit, keyring, limits
 from services.calendar import ZONE
 from services.errors import Conflict, Forbidden, Invalid, NotFound
 from services.permissions import LEVEL_2, Actor
@@ -107,7 +107,7 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
 
     Raises:
         LevelTooLow, NameBlank, NotAChild, OwnNumber, AlreadyNamed, TooManyChildren,
-        limits.RateLimited
+        limits.RateLimited, KeysUnfit
     """
     if actor.acr != LEVEL_2:
         raise LevelTooLow
@@ -134,14 +134,13 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
         id=new_id(),
         guardian_id=actor.id,
         relation=told.relation,
-        number_index=vault.index(told.citizen_number),
-        index_key_id=vault.index_key_id,
         state=ChildState.PENDING,
         version=1,
         created_at=at,
     )
+    keyring.provide(session, child, vault=vault)
     vault.write(child, "name", name)
-    vault.write(child, "number", told.citizen_number)
+    vault.write_number(child, told.citizen_number)
     vault.write(child, "birth_date", told.birth_date.isoformat())
     session.add(child)
     session.flush()
