@@ -38,7 +38,7 @@ class Unreadable(Unavailable):
 
     vi = "Có dữ liệu đã lưu về người này không đọc được; hệ thống đã báo cho người vận hành."
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str = "") -> None:
         """Remember the column, such as `citizens.phone_sealed`: for the log, not for the answer."""
         self.column = column
         super().__init__()

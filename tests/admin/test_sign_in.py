@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 import admin
 from admin.sign_in import safe_next
 from api.app import create_app
-from api.current import EXTENSION
 from models import AdminSession, AuditEvent, Role
 from services import limits
 from services.identity.people import invite
@@ -351,8 +350,14 @@ def brief(settings, database, session):
         provider.claims = {"aud": settings.oidc_admin_client_id, "acr": LEVEL_2}
         app = create_app(replace(settings, oidc_issuer=url), db=database)
         admin.init_app(app)
-        index = app.extensions[EXTENSION].keys.number_index("019190000001")
-        invite(session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON)
+        invite(
+            session,
+            "019190000001",
+            vault=factories.VAULT,
+            name="Cán bộ",
+            roles=[(Role.DISPATCHER, None)],
+            at=factories.NOON,
+        )
         session.commit()
         yield Brief(app, provider)
 

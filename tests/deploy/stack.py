@@ -18,6 +18,7 @@ from dev.config import Config
 from models import Audience, Citizen, Database
 from services.permissions import LEVEL_2
 from services.tokens import AccessClaims, Keys
+from tests import factories
 from tests.processes import free_port, running, wait_for
 
 NGINX = Config.from_env().nginx
@@ -113,6 +114,8 @@ def a_stack(
         "TRUSTED_PROXIES": "1",
         "ACCEL_REDIRECT": "/_files/",
         **secrets,
+        # The people of the tests are sealed with these.
+        **factories.KEYS,
         **settings,
     }
     keys = Keys(

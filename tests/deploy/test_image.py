@@ -54,6 +54,9 @@ def secrets(directory) -> Path:
     subprocess.run(preparing, check=True, stdout=subprocess.DEVNULL)
     for name in ("oidc_client_secret", "oidc_admin_client_secret"):
         (folder / name).write_text("a secret\n")
+    # The people of the tests are sealed with these.
+    for name, keys in factories.KEYS.items():
+        (folder / name.lower()).write_text(keys)
     write_service_account(folder / "firebase_credentials", "http://127.0.0.1:1/token")
     subprocess.run(preparing, check=True)
     # The engine mounts these as root; here the confined account does it.
