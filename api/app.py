@@ -18,7 +18,16 @@ from api.oidc import Client, RelyingParty
 from api.provider import Provider
 from api.readiness import Readiness
 from api.revocations import Revocations
-from api.routes import audit, feedback, identity, notifications, places, platform, privacy
+from api.routes import (
+    audit,
+    feedback,
+    identity,
+    my_data,
+    notifications,
+    places,
+    platform,
+    privacy,
+)
 from models import Database
 from services.storage import open_storage
 from services.tokens import Keys
@@ -34,6 +43,7 @@ BLUEPRINTS = [
     audit.blp,
     audit.staff,
     *privacy.blueprints,
+    my_data.blp,
     platform.blp,
 ]
 # A file, since Alembic itself costs a second and 15 MB that a web process has no use for.

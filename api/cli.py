@@ -12,6 +12,7 @@ from api.current import current
 from api.rotation import rotate_keys
 from services import audit, identity, reference
 from services.errors import DomainError
+from services.privacy import retention
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 
@@ -22,6 +23,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(make_bucket)
     app.cli.add_command(verify_audit)
     app.cli.add_command(rotate_keys)
+    app.cli.add_command(carry_out_retention)
 
 
 @click.command("load-reference")
@@ -117,6 +119,29 @@ def _sign(keys: audit.AuditKeys) -> None:
         return
     audit.copy_out([made], current.storage)
     click.echo(f"Signed: {made.position}:{made.hash.hex()}")
+
+
+@click.command("retention")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@with_appcontext
+def carry_out_retention(*, dry_run: bool) -> None:
+    """Delete what has been kept for long enough; the nightly job does the same."""
+    at = current.now()
+    for policy in retention.POLICIES:
+        for sweep in policy.sweeps:
+            if dry_run:
+                with current.db.reading() as session:
+                    found = retention.look(session, sweep, at=at)
+                count = f"{found.rows}" if found.is_whole else f"more than {retention.LOOK_AT}"
+                oldest = f", the oldest of {found.oldest:%Y-%m-%d}" if found.oldest else ""
+                click.echo(f"{policy.name} ({sweep.kept.days} days): {count} due{oldest}")
+                continue
+            total, count = 0, retention.BATCH
+            while count == retention.BATCH:
+                with current.db.transaction() as session:
+                    count = retention.carry_out(session, sweep, at=at)
+                total += count
+            click.echo(f"{policy.name} ({sweep.kept.days} days): {total} done")
 
 
 def rows(name: str) -> Iterator[dict[str, str]]:

@@ -8,6 +8,7 @@ from models import Database
 from notifications.push import Push
 from services.audit import AuditKeys
 from services.storage import Storage
+from services.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Context:
 
     db: Database
     storage: Storage
+    vault: Vault
     push: Callable[[], Push]
     now: Callable[[], dt.datetime]
     audit_keys: AuditKeys | None = None

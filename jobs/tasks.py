@@ -7,18 +7,24 @@ the start. So each of them asks first what is still to be done.
 import datetime as dt
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import procrastinate
 import structlog
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.jobs import Job, Status
+from sqlalchemy import RowMapping, Select
+from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import Context
 from notifications.push import Outcome
-from services import audit, idempotency, limits, notifications, uploads
+from services import audit, notifications, uploads
+from services.privacy import erasure, export, retention
+from services.privacy.retention import HOURLY, POLICIES, Policy
 
 log = structlog.get_logger()
+Thing = TypeVar("Thing")
 
 STALLED_AFTER_S = 20
 # So many first attempts wait less than the longest wait.
@@ -108,15 +114,72 @@ def derive_photo(context: Context, upload_id: uuid.UUID) -> None:
         uploads.discard_original(session, upload_id, storage=context.storage)
 
 
-def tidy_up(context: Context) -> None:
-    """Delete what nobody needs any more."""
-    at = context.now()
+def discard_files(context: Context, folder: uuid.UUID) -> None:
+    """Delete the files of a row that is gone."""
+    with context.db.reading() as session:
+        uploads.delete_files(session, folder, storage=context.storage)
+
+
+def build_export(context: Context, export_id: uuid.UUID) -> None:
+    """Gather all that is held about somebody, and tell them that it is there."""
     with context.db.transaction() as session:
-        limits.forget_old(session, at=at)
-        idempotency.forget_old(session, at=at)
-    # Last and by itself, since a store of photos may be away.
+        citizen = export.begin(session, export_id, vault=context.vault)
+    if citizen is None:
+        return
+
+    def ask(query: Select[*tuple[Any, ...]]) -> Sequence[RowMapping]:
+        # A connection for each question, since the store is asked in between.
+        with context.db.rows() as connection:
+            return connection.execute(query).mappings().all()
+
+    parts = export.build(
+        ask, citizen, export_id, vault=context.vault, storage=context.storage, at=context.now()
+    )
     with context.db.transaction() as session:
-        uploads.sweep_orphans(session, storage=context.storage, at=at)
+        export.finish(session, export_id, parts, at=context.now())
+
+
+def erase_due(context: Context) -> None:
+    """Erase whoever asked for it a week ago, each in a transaction of their own."""
+    with context.db.reading() as session:
+        due = erasure.due(session, at=context.now())
+
+    def erase(citizen_id: uuid.UUID) -> None:
+        with context.db.transaction() as session:
+            erasure.erase(session, citizen_id, at=context.now())
+
+    for_each(due, erase)
+
+
+def sweep(context: Context, policies: Iterable[Policy]) -> None:
+    """Delete what has been kept for as long as these policies want it."""
+
+    def carry_out(each: tuple[Policy, retention.Sweep]) -> None:
+        policy, rows = each
+        count = retention.BATCH
+        while count == retention.BATCH:
+            with context.db.transaction() as session:
+                count = retention.carry_out(session, rows, at=context.now())
+            if count:
+                log.info("retention", kind=policy.name, count=count)
+
+    for_each([(policy, rows) for policy in policies for rows in policy.sweeps], carry_out)
+
+
+def for_each(items: Iterable[Thing], work: Callable[[Thing], None]) -> None:
+    """Do `work` with each; one that fails does not keep the others from it, but fails the job.
+
+    So a person sees it, and the next run tries again.
+    """
+    failure: SQLAlchemyError | None = None
+    for item in items:
+        try:
+            work(item)
+        except SQLAlchemyError as error:
+            log.warning("task_failed", kind=type(error).__name__)
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def sweep_files(context: Context) -> None:
@@ -153,6 +216,8 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     app = procrastinate.App(connector=connector)
     task(app, notifications.PUSH_TASK, push, context, PATIENT)
     task(app, uploads.TASK, derive_photo, context, PATIENT)
+    task(app, uploads.DISCARD_TASK, discard_files, context, PATIENT)
+    task(app, export.TASK, build_export, context, PATIENT)
 
     @app.periodic(cron="* * * * * */10")  # Seconds come last: every ten of them.
     @app.task(name="rescue", queue="upkeep", queueing_lock="rescue", pass_context=True)
@@ -177,9 +242,21 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     @app.task(name="tidy_up", queue="upkeep", queueing_lock="tidy_up")
     def tidy_up_hourly(timestamp: int) -> None:
         del timestamp
-        tidy_up(context)
+        sweep(context, HOURLY)
 
-    @app.periodic(cron="29 19 * * *")  # In the night of Viet Nam: it lists every folder.
+    @app.periodic(cron="11 19 * * *")  # In the night of Viet Nam, as what follows.
+    @app.task(name="retention", queue="upkeep", queueing_lock="retention")
+    def retention_nightly(timestamp: int) -> None:
+        del timestamp
+        sweep(context, POLICIES)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="erase_due", queue="upkeep", queueing_lock="erase_due")
+    def erase_due_often(timestamp: int) -> None:
+        del timestamp
+        erase_due(context)
+
+    @app.periodic(cron="29 19 * * *")  # It lists every folder.
     @app.task(name="sweep_files", queue="upkeep", queueing_lock="sweep_files")
     def sweep_files_nightly(timestamp: int) -> None:
         del timestamp

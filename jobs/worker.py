@@ -29,6 +29,7 @@ from notifications.push import Push
 from services import durability
 from services.audit import AuditKeys
 from services.storage import open_storage
+from services.vault import Vault
 from settings import Settings, SettingsError
 
 log = structlog.get_logger()
@@ -133,6 +134,7 @@ def make_context(settings: Settings, concurrency: int) -> Context:
             settings.database_url, pool_size=concurrency, max_overflow=2, pool_timeout=10
         ),
         storage=open_storage(settings.storage_url),
+        vault=Vault(data_keys=settings.data_keys, index_keys=settings.index_keys),
         push=functools.cache(functools.partial(make_push, settings)),
         now=lambda: dt.datetime.now(dt.UTC),
         audit_keys=AuditKeys.of(settings.audit_key_file),

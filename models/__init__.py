@@ -2,6 +2,7 @@
 
 from models.audit import AuditCheckpoint, AuditEvent, AuditLink
 from models.base import Base, Database
+from models.exports import Export
 from models.feedback import (
     Category,
     Report,
@@ -23,6 +24,7 @@ from models.identity import (
     Staff,
 )
 from models.notifications import Delivery, Device, InboxMessage
+from models.personal import classify
 from models.places import LegacyPair, LegacyPlace, Place
 from models.platform import IdempotencyKey, KeyCheck, RateLimit
 from models.privacy import (
@@ -59,6 +61,7 @@ __all__ = [
     "Department",
     "Device",
     "DeviceSession",
+    "Export",
     "IdempotencyKey",
     "InboxMessage",
     "KeyCheck",
@@ -78,3 +81,5 @@ __all__ = [
     "UploadState",
     "Visibility",
 ]
+
+classify(Base.metadata)

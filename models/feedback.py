@@ -35,6 +35,15 @@ class ReportState(enum.StrEnum):
     CLOSED = "closed"
 
 
+OPEN_STATES = frozenset(ReportState) - {
+    ReportState.RESOLVED,
+    ReportState.REJECTED,
+    ReportState.DUPLICATE,
+    ReportState.CANCELLED,
+    ReportState.CLOSED,
+}
+
+
 class Visibility(enum.StrEnum):
     """Who may see a report: private is the reporter and staff; staff publish, nobody else does."""
 
@@ -87,6 +96,11 @@ class Report(Base):
         Index(None, "state", "id"),
         Index(None, "department_code", "state", "id"),
         Index("ix_reports_public", "id", postgresql_where="visibility = 'public'"),
+        Index(
+            "ix_reports_contact_kept",
+            "created_at",
+            postgresql_where="contact_removed_at is null and reporter_id is not null",
+        ),
     )
 
     id: Mapped[uuid_pk]
@@ -119,6 +133,7 @@ class Report(Base):
     rated_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     updated_at: Mapped[dt.datetime]
+    contact_removed_at: Mapped[dt.datetime | None]
 
     category: Mapped[Category] = relationship(lazy="raise_on_sql")
     place: Mapped[Place] = relationship(lazy="raise_on_sql")
@@ -172,7 +187,12 @@ class Upload(Base):
         Index(None, "owner_id", "created_at"),
         Index(None, "report_id"),
         CheckConstraint("(state = 'rejected') = (reason is not null)", name="rejected_has_reason"),
-        CheckConstraint("num_nonnulls(owner_id, staff_id) = 1", name="one_owner"),
+        # The photo of a report outlives its owner, as the report does its author.
+        CheckConstraint(
+            "num_nonnulls(owner_id, staff_id) = 1"
+            " or (num_nonnulls(owner_id, staff_id) = 0 and report_id is not null)",
+            name="one_owner_or_report",
+        ),
     )
 
     id: Mapped[uuid_pk]

@@ -46,7 +46,8 @@ class Citizen(Base):
     """A person who signed in at least once.
 
     Number, phone and date of birth are sealed by services.vault with the person's own data_key;
-    the number is found again by its blind index.
+    the number is found again by its blind index. Of somebody who was erased the row stays, empty,
+    since others refer to it; `deletion_due_at` is when there is something to erase.
     """
 
     __tablename__ = "citizens"
@@ -56,6 +57,12 @@ class Citizen(Base):
         # Which keys are in use is asked all day (services/keyring.py).
         Index("ix_citizens_wrapped_by", text("substr(data_key, 2, 1)")),
         Index(None, "index_key_id", postgresql_where="number_index is not null"),
+        CheckConstraint(
+            "erased_at is null or (name = '' and num_nonnulls(number_index, data_key,"
+            " number_sealed, phone_sealed, birth_date_sealed, home_place_code) = 0)",
+            name="erased_is_empty",
+        ),
+        Index(None, "deletion_due_at", postgresql_where="deletion_due_at is not null"),
     )
 
     id: Mapped[uuid_pk]
@@ -71,6 +78,8 @@ class Citizen(Base):
     locale: Mapped[str] = mapped_column(String(2))
     home_place_code: Mapped[str | None] = mapped_column(ForeignKey("places.code"))
     created_at: Mapped[dt.datetime]
+    deletion_due_at: Mapped[dt.datetime | None]
+    erased_at: Mapped[dt.datetime | None]
 
 
 class Department(Base):
@@ -130,6 +139,7 @@ class DeviceSession(Base):
     __table_args__ = (
         Index(None, "citizen_id"),
         Index(None, "revoked_at", postgresql_where="revoked_at is not null"),
+        Index(None, "expires_at"),
         CheckConstraint("expires_at > created_at", name="expires_later"),
     )
 
@@ -154,7 +164,11 @@ class RefreshToken(Base):
     """One link in a session's chain of refresh tokens; the token itself is never stored."""
 
     __tablename__ = "refresh_tokens"
-    __table_args__ = (Index(None, "session_id"), Index(None, "predecessor_id"))
+    __table_args__ = (
+        Index(None, "session_id"),
+        Index(None, "predecessor_id"),
+        Index(None, "expires_at"),
+    )
 
     id: Mapped[uuid_pk]
     session_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("device_sessions.id"))

@@ -16,6 +16,8 @@ class InboxMessage(Base):
     __tablename__ = "inbox_messages"
     __table_args__ = (
         Index(None, "citizen_id", "id"),
+        Index("ix_inbox_messages_read", "created_at", postgresql_where="read_at is not null"),
+        Index("ix_inbox_messages_unread_at", "created_at", postgresql_where="read_at is null"),
         Index("ix_inbox_messages_unread", "citizen_id", postgresql_where="read_at is null"),
     )
 

@@ -161,7 +161,7 @@ class DataRequest(Base):
         CheckConstraint("(answered_at is null) = (answer is null)", name="answered_has_answer"),
         CheckConstraint("(state = 'refused') = (refusal is not null)", name="refused_has_reason"),
         CheckConstraint("(state = 'done') = (done_at is not null)", name="done_has_time"),
-        CheckConstraint("(done_at is null) = (outcome is null)", name="done_has_outcome"),
+        CheckConstraint("(done_at is null) = (conclusion is null)", name="done_has_conclusion"),
         CheckConstraint("(extended_at is null) = (extension is null)", name="extended_has_reason"),
     )
 
@@ -182,7 +182,7 @@ class DataRequest(Base):
     extension: Mapped[str | None]
     third_party: Mapped[bool]
     done_at: Mapped[dt.datetime | None]
-    outcome: Mapped[str | None]
+    conclusion: Mapped[str | None]
     updated_at: Mapped[dt.datetime]
 
 

@@ -60,6 +60,11 @@ def _privacy(vi: Text, en: Text) -> Kind:
     return Kind("normal", timedelta(days=7), "privacy", {"vi": vi, "en": en}, _PRIVACY_PUSH)
 
 
+def _account(vi: Text, en: Text) -> Kind:
+    """Make a kind of news that the owner of an account should see before somebody else acts."""
+    return Kind("urgent", timedelta(days=7), "security", {"vi": vi, "en": en}, _SECURITY_PUSH)
+
+
 KINDS: Mapping[str, Kind] = {
     "report_received": _report(
         vi=Text("Đã nhận phản ánh", "Hệ thống đã nhận phản ánh {code} của bạn."),
@@ -105,6 +110,49 @@ KINDS: Mapping[str, Kind] = {
     "report_closed": _report(
         vi=Text("Phản ánh đã đóng", "Phản ánh {code} của bạn đã được đóng."),
         en=Text("Report closed", "Your report {code} has been closed."),
+    ),
+    "account_deletion_asked": _account(
+        vi=Text(
+            "Tài khoản của bạn sẽ bị xoá",
+            "Theo yêu cầu của bạn, tài khoản và dữ liệu cá nhân của bạn sẽ bị xoá sau {due}. Trước "
+            "lúc đó bạn có thể huỷ yêu cầu. Nếu không phải bạn yêu cầu, hãy huỷ ngay và kiểm tra "
+            "các thiết bị đang đăng nhập.",
+        ),
+        en=Text(
+            "Your account will be deleted",
+            "As you asked, your account and your personal data will be deleted after {due}. Until "
+            "then you can take it back. If this was not you, take it back now and look through "
+            "the devices that are signed in.",
+        ),
+    ),
+    "account_deletion_undone": _account(
+        vi=Text(
+            "Tài khoản của bạn được giữ lại",
+            "Yêu cầu xoá tài khoản của bạn, dự kiến thực hiện sau {due}, đã được huỷ.",
+        ),
+        en=Text(
+            "Your account stays",
+            "The deletion of your account, which was due after {due}, has been taken back.",
+        ),
+    ),
+    "export_ready": Kind(
+        lane="normal",
+        ttl=timedelta(days=3),
+        group="account",
+        inbox={
+            "vi": Text(
+                "Bản sao dữ liệu của bạn đã sẵn sàng",
+                "Bạn có thể tải bản sao dữ liệu cá nhân của mình trong ứng dụng trong vòng 7 ngày.",
+            ),
+            "en": Text(
+                "The copy of your data is ready",
+                "You can download the copy of your personal data in the app within 7 days.",
+            ),
+        },
+        push={
+            "vi": Text(APP_NAME, "Bản sao dữ liệu bạn yêu cầu đã sẵn sàng."),
+            "en": Text(APP_NAME, "The copy of your data that you asked for is ready."),
+        },
     ),
     "security_session_revoked": Kind(
         lane="urgent",

@@ -9,12 +9,13 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import IdempotencyKey
 from services.errors import Conflict, Invalid
 
+# Drafts of reports are sent days late.
 FOR_GOOD = ("create_report",)
 KEPT = dt.timedelta(hours=24)
 
@@ -73,14 +74,5 @@ def remember(
             body_mac=attempt.body_mac,
             resource_id=resource_id,
             created_at=at,
-        )
-    )
-
-
-def forget_old(session: Session, *, at: dt.datetime) -> None:
-    """Drop keys after a day; those of reports stay, since drafts are sent days late."""
-    session.execute(
-        delete(IdempotencyKey).where(
-            IdempotencyKey.created_at < at - KEPT, IdempotencyKey.operation.not_in(FOR_GOOD)
         )
     )

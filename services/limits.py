@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from sqlalchemy import case, delete
+from sqlalchemy import case
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -48,7 +48,3 @@ def take(
             retry_after_s=wait,
             retry_after=wait,
         )
-
-
-def forget_old(session: Session, *, at: dt.datetime) -> None:
-    session.execute(delete(RateLimit).where(RateLimit.window_ends_at < at))

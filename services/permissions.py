@@ -139,7 +139,12 @@ def readable(actor: Actor) -> ColumnElement[bool]:
 
 
 def _sees_reporter(actor: Actor, report: Report) -> Grant | None:
-    """Dispatchers always; the assigned handler and the leader unless the citizen hid the name."""
+    """Dispatchers always; the assigned handler and the leader unless the citizen hid the name.
+
+    Nobody, once the report has been over for so long that nobody needs to (services.privacy).
+    """
+    if report.contact_removed_at is not None:
+        return None
     if dispatcher := by(actor, Action.DISPATCH, report):
         return dispatcher
     if report.hide_reporter:

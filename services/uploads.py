@@ -3,13 +3,13 @@
 import datetime as dt
 import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from models import Report, Upload, UploadState
+from models import Export, Report, Upload, UploadState
 from models.base import new_id
 from services import jobs, limits, permissions, photos
 from services.errors import DomainError, Invalid, NotFound
@@ -20,6 +20,7 @@ A_DAY = 50
 PER_REPORT = 5
 ORPHANED_AFTER = dt.timedelta(hours=24)
 TASK = "derive_photo"
+DISCARD_TASK = "discard_files"
 SIZES = ("full", "thumb")
 
 
@@ -110,9 +111,14 @@ def finish(session: Session, upload_id: uuid.UUID, derived: Derived) -> None:
 
 
 def discard_original(session: Session, upload_id: uuid.UUID, *, storage: Storage) -> None:
-    """After `finish` is committed: the file as sent, with all its metadata, goes."""
+    """After `finish` is committed: the file as sent, with all its metadata, goes.
+
+    All of them go when the photo itself did meanwhile, or what was drawn would be left over.
+    """
     upload = session.get(Upload, upload_id)
-    if upload is None or upload.state is not UploadState.PROCESSING:
+    if upload is None:
+        delete_files(session, upload_id, storage=storage)
+    elif upload.state is not UploadState.PROCESSING:
         storage.delete(key(upload_id, "original"))
 
 
@@ -180,28 +186,29 @@ def readable(session: Session, actor: Actor, upload_id: uuid.UUID) -> Upload:
     return upload
 
 
-def sweep_orphans(session: Session, *, storage: Storage, at: dt.datetime, limit: int = 500) -> int:
-    """Delete photos that no report refers to a day after they came; says how many went."""
-    orphans = session.scalars(
-        select(Upload)
-        .where(Upload.report_id.is_(None), Upload.created_at < at - ORPHANED_AFTER)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-    for upload in orphans:
-        storage.delete_all(str(upload.id))
-        session.delete(upload)
-    return len(orphans)
+def discard(session: Session, folders: Collection[uuid.UUID]) -> None:
+    """Have folders of files deleted, after the commit, whose rows go in this transaction."""
+    for folder in folders:
+        jobs.defer(session, DISCARD_TASK, queue="bulk", subject_id=folder)
+
+
+def delete_files(session: Session, folder: uuid.UUID, *, storage: Storage) -> None:
+    """Delete what lies in `folder`, unless there is a row that it belongs to.
+
+    Raises:
+        StorageUnavailable
+    """
+    if not _known(session, [folder]):
+        storage.delete_all(str(folder))
 
 
 def sweep_files(session: Session, *, storage: Storage, at: dt.datetime) -> int:
     """Delete files that no row tells of: their process died, or was refused, before its commit."""
     gone = 0
     old = filter(_is_id, storage.untouched_since(at - ORPHANED_AFTER))
-    while names := list(itertools.islice(old, 500)):
-        known = session.scalars(select(Upload.id).where(Upload.id.in_(names)))
-        for name in set(names) - {str(upload_id) for upload_id in known}:
-            storage.delete_all(name)
+    while names := {uuid.UUID(name) for name in itertools.islice(old, 500)}:
+        for name in names - _known(session, names):
+            storage.delete_all(str(name))
             gone += 1
     return gone
 
@@ -209,6 +216,12 @@ def sweep_files(session: Session, *, storage: Storage, at: dt.datetime) -> int:
 def key(upload_id: uuid.UUID, size: str) -> str:
     """The storage key of one size: "original" (as sent, short-lived), "full" or "thumb"."""
     return f"{upload_id}/{size}"
+
+
+def _known(session: Session, folders: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of `folders` that belong to a row: a photo's, or an export's."""
+    rows = (select(kind.id).where(kind.id.in_(folders)) for kind in (Upload, Export))
+    return set(session.scalars(union_all(*rows)))
 
 
 def _is_id(name: str) -> bool:

@@ -91,16 +91,9 @@ class Vault:
             Unreadable: by what is there, or by the row's data key.
         """
         column = f"{name}_sealed"
-        if self.read(row, name) == text:
-            return
-        sealed = None
-        if text is not None:
-            if row.data_key is None:
-                raise ValueError("a row without a data key; services.keyring.provide makes one")
-            nonce = secrets.token_bytes(_NONCE)
-            key = self._unwrapped(row, row.data_key)
-            sealed = _FORM + nonce + key.encrypt(nonce, text.encode(), _place(row, column))
-        setattr(row, column, sealed)
+        if self.read(row, name) != text:
+            sealed = None if text is None else self.seal(row, column, text.encode())
+            setattr(row, column, sealed)
 
     def read(self, row: Sealing, name: str) -> str | None:
         """What `name`_sealed of `row` says.
@@ -110,12 +103,31 @@ class Vault:
         """
         column = f"{name}_sealed"
         sealed: bytes | None = getattr(row, column)
-        if sealed is None:
-            return None
+        return None if sealed is None else self.open(row, column, sealed).decode()
+
+    def seal(self, row: Sealing, place: str, content: bytes) -> bytes:
+        """`content` by the key of `row`; it opens at `place` alone.
+
+        A place is a column of the row, or whatever else names where the sealed content is kept.
+
+        Raises:
+            Unreadable: the row's data key is.
+        """
         if row.data_key is None:
-            raise Unreadable(_name(row, column))
+            raise ValueError("a row without a data key; services.keyring.provide makes one")
+        nonce = secrets.token_bytes(_NONCE)
         key = self._unwrapped(row, row.data_key)
-        return _opened(key, sealed, _ID, row, column).decode()
+        return _FORM + nonce + key.encrypt(nonce, content, _place(row, place))
+
+    def open(self, row: Sealing, place: str, sealed: bytes) -> bytes:
+        """What was sealed for `place` of `row`.
+
+        Raises:
+            Unreadable
+        """
+        if row.data_key is None:
+            raise Unreadable(_name(row, place))
+        return _opened(self._unwrapped(row, row.data_key), sealed, _ID, row, place)
 
     def write_number(self, row: Numbered, citizen_number: str) -> None:
         """Seal a citizen number, and have the row found by it.

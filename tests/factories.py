@@ -7,10 +7,12 @@ import secrets
 import uuid
 
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+import jobs.tasks
 from api.current import EXTENSION
+from jobs.context import Context
 from models import (
     Audience,
     Citizen,
@@ -256,3 +258,17 @@ def inbox_kinds(session: Session, citizen: Citizen) -> list[str]:
     """What a citizen was told, in order."""
     query = select(InboxMessage.kind).where(InboxMessage.citizen_id == citizen.id)
     return list(session.scalars(query.order_by(InboxMessage.id)))
+
+
+def do_jobs(session: Session, context: Context, *tasks: str) -> int:
+    """Do the queued jobs of these tasks, as a worker would; how many there were."""
+    query = text(
+        "SELECT id, task_name, args ->> 'subject_id' FROM procrastinate_jobs"
+        " WHERE task_name = ANY (:names) AND status = 'todo' ORDER BY id"
+    )
+    found = session.execute(query, {"names": list(tasks)}).all()
+    for job_id, name, subject_id in found:
+        getattr(jobs.tasks, name)(context, uuid.UUID(subject_id))
+        session.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": job_id})
+        session.commit()
+    return len(found)

@@ -5,9 +5,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
 
-from models import RateLimit
 from services import limits
 from services.limits import RateLimited
 from tests import factories
@@ -80,13 +78,3 @@ def test_a_refusal_says_how_long_to_wait(database, take, clock):
 
     assert refusal.value.facts == {"limit": 3, "window_s": 60, "retry_after_s": 17}
     assert refusal.value.retry_after == 17
-
-
-def test_old_windows_are_forgotten(session, take, clock):
-    take("old")
-    clock.forward(minutes=2)
-    take("new")
-
-    limits.forget_old(session, at=clock())
-
-    assert session.scalars(select(RateLimit.bucket)).all() == ["new"]

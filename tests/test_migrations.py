@@ -409,7 +409,8 @@ def described(postgres, database):
     queries = (
         """SELECT relname, relkind, relacl::text FROM pg_class
             WHERE relnamespace = 'public'::regnamespace""",
-        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable
+        """SELECT table_name, column_name, data_type, character_maximum_length, is_nullable,
+                  col_description(format('%I', table_name)::regclass, ordinal_position)
              FROM information_schema.columns WHERE table_schema = 'public'""",
         "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
         """SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
@@ -441,6 +442,10 @@ EXCUSED = {
     "0006": {
         "prefer-text-field": VARYING,
         "prefer-bigint-over-int": "days, versions and counts of people stay small",
+    },
+    "0007": {
+        "ban-drop-constraint": "another takes its place that allows more",
+        "prefer-bigint-over-int": "an export has few parts",
     },
 }
 

@@ -1,5 +1,6 @@
 """What docs/operations.md says of this system is so."""
 
+import datetime as dt
 import re
 from dataclasses import replace
 
@@ -96,6 +97,17 @@ def test_it_names_every_queue():
     named = re.findall("`([a-z]+)`", section("The programs").partition("for each of")[2])
 
     assert tuple(named[: len(QUEUES)]) == QUEUES
+
+
+def test_its_statement_finds_who_was_not_erased_in_time(session):
+    late, soon = (factories.a_citizen(session) for _ in range(2))
+    for citizen, ago in ((late, 2), (soon, 0)):
+        citizen.deletion_due_at = factories.now() - dt.timedelta(hours=ago)
+    session.commit()
+
+    found = session.execute(text(BLOCKS["erasures"].rstrip(";\n"))).all()
+
+    assert [(row.id, row.erased_at) for row in found] == [(late.id, None)]
 
 
 def test_its_statements_find_failed_jobs_and_have_them_done_again(session):

@@ -24,6 +24,8 @@ from jobs.context import Context
 from models import Upload, UploadState
 from notifications.memory import MemoryPush
 from services import uploads
+from services.privacy import export
+from services.privacy.retention import HOURLY
 from services.storage import LocalStorage, StorageUnavailable, open_storage
 from services.storage.s3 import ATTEMPTS, READ_S, TURN_S
 from tests import factories, stores
@@ -93,7 +95,7 @@ def settings(settings, storage_url):
 @pytest.fixture
 def context(app, database, clock):
     storage = app.extensions[EXTENSION].storage
-    return Context(db=database, storage=storage, push=MemoryPush, now=clock)
+    return Context(db=database, storage=storage, vault=factories.VAULT, push=MemoryPush, now=clock)
 
 
 def send(client, headers):
@@ -363,21 +365,51 @@ def test_a_photo_cannot_be_shown_while_the_store_is_away(
     assert (answer.status_code, answer.json["code"]) == (503, "storage_unavailable")
 
 
+def test_an_export_is_made_and_read_in_any_store(client, session, headers, context):
+    photo = uuid.UUID(send(client, headers).json["id"])
+    tasks.derive_photo(context, photo)
+
+    asked = client.get("/api/v1/me/export", headers=headers)
+    factories.do_jobs(session, context, export.TASK)
+    made = client.get("/api/v1/me/export", headers=headers)
+
+    assert (asked.status_code, made.status_code) == (202, 200)
+    assert [each["id"] for each in made.json["photos"] if each["jpeg"]] == [str(photo)]
+
+
 @of_s3
 @pytest.mark.usefixtures("away")
-def test_tidying_up_does_the_rest_while_the_store_is_away(
+def test_an_export_waits_for_its_store(client, session, citizen, headers, context, tmp_path):
+    factories.an_upload(session, citizen, LocalStorage(tmp_path))
+    client.get("/api/v1/me/export", headers=headers)
+    with pytest.raises(StorageUnavailable):
+        factories.do_jobs(session, context, export.TASK)
+    meanwhile = client.get("/api/v1/me/export", headers=headers)
+    factories.do_jobs(session, replace(context, storage=LocalStorage(tmp_path)), export.TASK)
+
+    answer = client.get("/api/v1/me/export", headers=headers)
+
+    assert meanwhile.status_code == 202
+    assert (answer.status_code, answer.json["code"]) == (503, "storage_unavailable")
+
+
+@of_s3
+@pytest.mark.usefixtures("away")
+def test_rows_go_while_the_store_is_away_and_files_when_it_is_back(
     session, citizen, context, clock, tmp_path
 ):
-    factories.an_upload(session, citizen, LocalStorage(tmp_path))
-    uploads.count_upload(session, factories.citizen_actor(citizen), at=clock())
-    session.commit()
+    upload_id = factories.an_upload(session, citizen, LocalStorage(tmp_path))
     clock.forward(hours=25)
 
-    with pytest.raises(StorageUnavailable):
-        tasks.tidy_up(context)
+    tasks.sweep(context, HOURLY)
 
-    assert session.scalar(text("SELECT count(*) FROM rate_limits")) == 0
-    assert len(session.scalars(select(Upload)).all()) == 1
+    assert session.scalars(select(Upload)).all() == []
+    with pytest.raises(StorageUnavailable):
+        factories.do_jobs(session, context, uploads.DISCARD_TASK)
+    factories.do_jobs(
+        session, replace(context, storage=LocalStorage(tmp_path)), uploads.DISCARD_TASK
+    )
+    assert not is_there(LocalStorage(tmp_path), uploads.key(upload_id, "full"))
 
 
 @pytest.fixture
@@ -433,11 +465,16 @@ def test_a_photo_waits_for_its_store_to_come_back(aws, storage, committed, clock
     aws(stores.closed())
     gone = open_storage("s3://photos")
 
-    work_once(committed, Context(db=committed, storage=gone, push=MemoryPush, now=clock))
+    def worker(place):
+        return Context(
+            db=committed, storage=place, vault=factories.VAULT, push=MemoryPush, now=clock
+        )
+
+    work_once(committed, worker(gone))
     meanwhile = state(committed, upload.id)
     with committed.transaction() as session:
         session.execute(text("UPDATE procrastinate_jobs SET scheduled_at = now()"))
-    work_once(committed, Context(db=committed, storage=storage, push=MemoryPush, now=clock))
+    work_once(committed, worker(storage))
 
     assert meanwhile == (UploadState.PROCESSING, None, "todo", 1)
     assert state(committed, upload.id) == (UploadState.READY, None, "succeeded", 2)

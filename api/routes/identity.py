@@ -154,4 +154,5 @@ def _me(citizen: Any) -> dict[str, Any]:
         "locale": citizen.locale,
         "home_place_code": citizen.home_place_code,
         "acr": auth.actor().acr,
+        "deletion_due_at": citizen.deletion_due_at,
     }

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from api.schemas.base import Input, Output, string
+from api.schemas.base import Input, Moment, Output, string
 from models import Audience
 
 
@@ -74,3 +74,6 @@ class MeOut(Output):
     locale = fields.String()
     home_place = fields.String(attribute="home_place_code", allow_none=True)
     acr = fields.String()
+    deletion_due_at = Moment(
+        allow_none=True, metadata={"description": "When the account is to be erased."}
+    )

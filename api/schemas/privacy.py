@@ -72,7 +72,7 @@ class DataRequestOut(Output):
         metadata={"description": "The ground of a refusal."},
     )
     done_at = Moment(allow_none=True)
-    outcome = fields.String(allow_none=True, metadata={"description": "What was done."})
+    conclusion = fields.String(allow_none=True, metadata={"description": "What was done."})
 
 
 class ChildIn(Input):

@@ -237,7 +237,7 @@ def upgrade() -> None:
         sa.Column("extension", sa.Text(), nullable=True),
         sa.Column("third_party", sa.Boolean(), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("conclusion", sa.Text(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "(state = 'done') = (done_at is not null)", name=op.f("ck_data_requests_done_has_time")
@@ -255,7 +255,8 @@ def upgrade() -> None:
             name=op.f("ck_data_requests_answered_has_answer"),
         ),
         sa.CheckConstraint(
-            "(done_at is null) = (outcome is null)", name=op.f("ck_data_requests_done_has_outcome")
+            "(done_at is null) = (conclusion is null)",
+            name=op.f("ck_data_requests_done_has_conclusion"),
         ),
         sa.CheckConstraint(
             "(extended_at is null) = (extension is null)",

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 # What a deed is done to.
 Subject = Literal[
-    "report", "session", "staff", "audit", "consent", "data_request", "child", "breach"
+    "report", "session", "staff", "audit", "consent", "data_request", "child", "breach", "citizen"
 ]
 SUBJECTS: tuple[str, ...] = get_args(Subject)
 
@@ -38,6 +38,9 @@ class Deed(enum.StrEnum):
     DATA_REQUEST_EXTEND = "data_request:extend"
     DATA_REQUEST_INVOLVE = "data_request:involve"
     DATA_REQUEST_READ_PERSON = "data_request:read_person"
+    CITIZEN_ASK_DELETION = "citizen:ask_deletion"
+    CITIZEN_UNDO_DELETION = "citizen:undo_deletion"
+    CITIZEN_ERASE = "citizen:erase"
     CHILD_NAME = "child:name"
     CHILD_RELEASE = "child:release"
     CHILD_READ = "child:read"
@@ -102,6 +105,9 @@ _TITLES = {
         "Xem ai đã gửi yêu cầu về dữ liệu",
         "Looked at who sent a request about data",
     ),
+    Deed.CITIZEN_ASK_DELETION: ("Yêu cầu xóa tài khoản", "Asked for the account to be deleted"),
+    Deed.CITIZEN_UNDO_DELETION: ("Rút yêu cầu xóa tài khoản", "Kept the account after all"),
+    Deed.CITIZEN_ERASE: ("Xóa tài khoản", "Deleted an account"),
     Deed.CHILD_NAME: ("Khai trẻ mà mình đại diện", "Named a child to act for"),
     Deed.CHILD_RELEASE: ("Thôi đại diện cho trẻ", "Stopped acting for a child"),
     Deed.CHILD_READ: (

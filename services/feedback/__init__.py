@@ -1,9 +1,9 @@
 """Reports: sending them, finding them, and moving them to their end."""
 
+from models.feedback import OPEN_STATES
 from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
 from services.feedback.lists import mine, public_report, public_reports
 from services.feedback.reports import (
-    OPEN_STATES,
     Clock,
     Draft,
     QueueFilter,

@@ -21,20 +21,13 @@ from models import (
     UploadState,
     Visibility,
 )
-from models.feedback import REPORT_NUMBERS
+from models.feedback import OPEN_STATES, REPORT_NUMBERS
 from services import audit, calendar, limits, notifications, permissions, places, uploads
 from services.errors import Invalid, NotFound
 from services.permissions import Action, Actor
 from services.text import tidy
 
 PER_HOUR = 20
-OPEN_STATES = frozenset(ReportState) - {
-    ReportState.RESOLVED,
-    ReportState.REJECTED,
-    ReportState.DUPLICATE,
-    ReportState.CANCELLED,
-    ReportState.CLOSED,
-}
 # A phone may be a little ahead of us without its owner seeing the future.
 CLOCKS_DIFFER = dt.timedelta(minutes=5)
 LONGEST_AGO = dt.timedelta(days=366)

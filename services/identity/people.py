@@ -15,6 +15,7 @@ from services import audit, keyring
 from services.errors import Conflict, Forbidden, Invalid
 from services.permissions import LEVEL_2, Actor, ActorKind, Grant
 from services.text import phone
+from services.tokens import TokenInvalid
 from services.vault import Vault
 
 
@@ -91,7 +92,15 @@ def meet(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetim
 
 
 def get_citizen(session: Session, actor: Actor) -> Citizen:
-    return session.get_one(Citizen, actor.id)
+    """Whoever is signed in.
+
+    Raises:
+        TokenInvalid: they were erased within the seconds that an access token outlives it.
+    """
+    citizen = session.get_one(Citizen, actor.id)
+    if citizen.erased_at is not None:
+        raise TokenInvalid
+    return citizen
 
 
 def update_me(session: Session, actor: Actor, *, vault: Vault, **changes: Any) -> Citizen:

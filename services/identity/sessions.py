@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
+from models import AdminSession, Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
 from services import audit, limits, notifications
 from services.errors import Unauthenticated
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
@@ -145,9 +145,14 @@ def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> Tok
         .options(joinedload(DeviceSession.citizen))
         .with_for_update(of=DeviceSession)
         .execution_options(populate_existing=True)
-    ).one()
-    session.refresh(row)
-    if current.revoked_at is not None or at >= min(row.expires_at, current.expires_at):
+    ).one_or_none()
+    # Read again under the lock; erasing its person or its age may have taken it away meanwhile.
+    row = session.scalar(
+        select(RefreshToken)
+        .where(RefreshToken.id == row.id)
+        .execution_options(populate_existing=True)
+    )
+    if current is None or row is None or _is_over(current, row, at=at):
         return None
     if row.voided_at is not None:
         _alarm(session, current, at=at)
@@ -181,6 +186,21 @@ def sign_out(session: Session, actor_session: uuid.UUID, *, at: dt.datetime) -> 
     _end(session, [actor_session], at=at)
 
 
+def end_all(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> None:
+    """End every session of a person, in the app and in the staff view."""
+    alive = select(DeviceSession.id).where(
+        DeviceSession.citizen_id == citizen_id, DeviceSession.revoked_at.is_(None)
+    )
+    _end(session, session.scalars(alive).all(), at=at)
+    theirs = select(Staff.id).where(Staff.citizen_id == citizen_id)
+    session.execute(
+        update(AdminSession)
+        .where(AdminSession.staff_id.in_(theirs), AdminSession.ended_at.is_(None))
+        .values(ended_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def recently_revoked(session: Session, *, at: dt.datetime) -> frozenset[uuid.UUID]:
     """Sessions that ended while an access token of theirs may still look valid."""
     since = at - ACCESS_LIFE - dt.timedelta(minutes=1)
@@ -198,6 +218,10 @@ def staff_actor(
         .options(selectinload(Staff.grants))
     )
     return None if staff is None else as_actor(staff, session_id=session_id)
+
+
+def _is_over(current: DeviceSession, row: RefreshToken, *, at: dt.datetime) -> bool:
+    return current.revoked_at is not None or at >= min(row.expires_at, current.expires_at)
 
 
 def _successor(
@@ -269,6 +293,13 @@ def _end(session: Session, session_ids: Collection[uuid.UUID], *, at: dt.datetim
         update(DeviceSession)
         .where(DeviceSession.id.in_(session_ids), DeviceSession.revoked_at.is_(None))
         .values(revoked_at=at)
+    )
+    # They open nothing any more; said of each, so that one column tells when it may go.
+    session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.session_id.in_(session_ids), RefreshToken.expires_at > at)
+        .values(expires_at=at)
+        .execution_options(synchronize_session=False)
     )
     session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
 

@@ -1,1 +1,1 @@
-"""Rights over personal data: consents, legal requests, guardians of children, breaches."""
+"""Rights over personal data, and how long it is held."""

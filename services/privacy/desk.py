@@ -290,7 +290,7 @@ def _apply(
         request.answered_at, request.answer = at, text
         request.refusal = ground if step.name == "refuse" else None
     elif step.name == "finish":
-        request.done_at, request.outcome = at, text
+        request.done_at, request.conclusion = at, text
     elif step.name == "extend":
         request.extended_at, request.extension = at, text
         request.act_due_at += dt.timedelta(days=times.extension_days)

@@ -203,7 +203,7 @@ def test_a_request_goes_the_whole_way(administrator, session, asked):
     take(administrator, request, "finish", version=2, text="Đã xóa\r\nsố điện thoại.")
 
     session.expire_all()
-    assert session.get_one(DataRequest, request.id).outcome == "Đã xóa\nsố điện thoại."
+    assert session.get_one(DataRequest, request.id).conclusion == "Đã xóa\nsố điện thoại."
     page = administrator.page(f"{REQUESTS}/{request.id}")
     assert "Đã xóa\nsố điện thoại." in page
     assert 'name="step"' not in page

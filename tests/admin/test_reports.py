@@ -287,6 +287,16 @@ def test_the_assigned_handler_may_see_the_reporter(desk, report):
     assert "Người Gửi Tin" in handler.post(f"/admin/reports/{report.id}/reporter").text
 
 
+def test_when_the_contact_was_removed_the_page_says_so_and_shows_nobody(desk, session, report):
+    dispatcher = desk()
+    report.contact_removed_at = factories.NOON
+    session.commit()
+
+    assert "Thông tin người gửi đã được gỡ" in page_of(dispatcher, report)
+    assert dispatcher.post(f"/admin/reports/{report.id}/reporter").status_code == 403
+    assert looks(session) == 0
+
+
 def test_internal_steps_are_marked_and_hidden_from_communicators(desk, report):
     dispatcher = desk()
     dispatcher.move(report, "assign", department=STAND)

@@ -12,7 +12,7 @@ from notifications.memory import MemoryPush
 from services import audit
 from services.audit import AuditKeys
 from services.storage import StorageUnavailable, open_storage
-from tests import stores
+from tests import factories, stores
 from tests.audit.conftest import public_half
 from tests.jobs.test_worker import environment, has_started
 from tests.processes import running, wait_for
@@ -23,6 +23,7 @@ def context(ledger, clock):
     return Context(
         db=ledger.db,
         storage=ledger.storage,
+        vault=factories.VAULT,
         push=MemoryPush,
         now=clock,
         audit_keys=ledger.keys,
@@ -106,6 +107,7 @@ def test_what_was_signed_while_the_store_was_away_is_copied_later(
     away = Context(
         db=ledger.db,
         storage=open_storage("s3://photos"),
+        vault=factories.VAULT,
         push=MemoryPush,
         now=clock,
         audit_keys=ledger.keys,
@@ -127,7 +129,12 @@ def test_what_was_signed_while_the_store_was_away_is_copied_later(
 def test_a_worker_without_the_key_chains_and_complains(ledger, clock, has_public):
     keys = AuditKeys(public_half(ledger.pem)) if has_public else None
     keyless = Context(
-        db=ledger.db, storage=ledger.storage, push=MemoryPush, now=clock, audit_keys=keys
+        db=ledger.db,
+        storage=ledger.storage,
+        vault=factories.VAULT,
+        push=MemoryPush,
+        now=clock,
+        audit_keys=keys,
     )
     ledger.write()
     tasks.chain_audit(keyless)

@@ -7,7 +7,6 @@ import uuid
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
 
 from api.current import EXTENSION
 from models import Upload, UploadState
@@ -198,18 +197,6 @@ def test_the_fifty_first_upload_of_a_day_waits(client, session, citizen, headers
 
     assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
     assert int(answer.headers["Retry-After"]) > 0
-
-
-def test_photos_that_no_report_took_go_after_a_day(session, citizen, storage, clock):
-    orphan = factories.an_upload(session, citizen, storage)
-    used = factories.an_upload(session, citizen, storage)
-    factories.a_report(session, citizen, upload_ids=[used])
-
-    uploads.sweep_orphans(session, storage=storage, at=clock() + dt.timedelta(hours=25))
-
-    assert session.scalars(select(Upload.id)).all() == [used]
-    with pytest.raises(FileNotFoundError):
-        storage.get(uploads.key(orphan, "full"))
 
 
 def test_a_file_whose_row_never_came_goes_after_a_day(session, citizen, storage):

@@ -33,6 +33,7 @@ def test_somebody_sees_who_they_are(client, citizen, headers):
         "locale": "vi",
         "home_place": None,
         "acr": "urn:thainguyen:loa:2",
+        "deletion_due_at": None,
     }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import io
+import uuid
 
 import procrastinate
 import pytest
@@ -21,6 +22,7 @@ from services import jobs as queue
 from services import uploads
 from services.notifications import PUSH_TASK
 from services.permissions import Actor, ActorKind
+from services.privacy.retention import HOURLY
 from tests import factories
 
 
@@ -62,7 +64,7 @@ def test_after_two_days_a_push_is_given_up():
 @pytest.fixture
 def context(app, database, clock):
     storage = app.extensions[EXTENSION].storage
-    return Context(db=database, storage=storage, push=MemoryPush, now=clock)
+    return Context(db=database, storage=storage, vault=factories.VAULT, push=MemoryPush, now=clock)
 
 
 def test_the_photo_job_cleans_and_deletes_what_came_in(session, context):
@@ -87,17 +89,51 @@ def test_the_photo_job_cleans_and_deletes_what_came_in(session, context):
 def test_tidying_up_leaves_what_is_needed(client, app, session, context, clock):
     headers = factories.bearer(app, session, factories.a_citizen(session))
     files = {"file": (io.BytesIO(factories.jpeg()), "x")}
-    upload_id = client.post("/api/v1/uploads", data=files, headers=headers).json["id"]
+    upload_id = uuid.UUID(client.post("/api/v1/uploads", data=files, headers=headers).json["id"])
+    original = uploads.key(upload_id, "original")
 
-    tasks.tidy_up(context)
+    tasks.sweep(context, HOURLY)
     kept = session.get(Upload, upload_id)
     clock.forward(hours=25)
-    tasks.tidy_up(context)
+    tasks.sweep(context, HOURLY)
     session.expire_all()
 
     assert kept is not None
     assert session.get(Upload, upload_id) is None
     assert session.scalar(text("SELECT count(*) FROM rate_limits")) == 0
+    # The file goes by a job of its own, after the row.
+    assert context.storage.get(original)
+    factories.do_jobs(session, context, uploads.DISCARD_TASK)
+    with pytest.raises(FileNotFoundError):
+        context.storage.get(original)
+
+
+def test_files_of_a_row_that_is_there_are_not_deleted(session, context):
+    owner = factories.a_citizen(session)
+    upload_id = factories.an_upload(session, owner, context.storage)
+
+    tasks.discard_files(context, upload_id)
+
+    assert context.storage.get(uploads.key(upload_id, "full"))
+
+
+def test_what_is_drawn_of_a_photo_that_went_meanwhile_goes_too(session, context):
+    owner = factories.a_citizen(session)
+    upload = uploads.receive(
+        session,
+        factories.citizen_actor(owner),
+        factories.jpeg(),
+        storage=context.storage,
+        at=factories.NOON,
+    )
+    session.delete(upload)
+    session.commit()
+
+    tasks.derive_photo(context, upload.id)
+
+    for size in ("original", "full", "thumb"):
+        with pytest.raises(FileNotFoundError):
+            context.storage.get(uploads.key(upload.id, size))
 
 
 @pytest.mark.parametrize(

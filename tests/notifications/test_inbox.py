@@ -32,7 +32,9 @@ def phones():
 @pytest.fixture
 def context(app, database, phones, clock):
     storage = app.extensions[EXTENSION].storage
-    return Context(db=database, storage=storage, push=lambda: phones, now=clock)
+    return Context(
+        db=database, storage=storage, vault=factories.VAULT, push=lambda: phones, now=clock
+    )
 
 
 def register(client, headers, value="a-push-token", installation=None, **changes):

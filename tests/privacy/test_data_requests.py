@@ -154,7 +154,7 @@ def test_an_answer_shows_all_that_is_known(post):
         "answer": None,
         "refusal": None,
         "done_at": None,
-        "outcome": None,
+        "conclusion": None,
     }
 
 
@@ -293,7 +293,7 @@ def test_a_request_is_accepted_and_carried_out(client, session, citizen, headers
     (item,) = client.get(REQUESTS, headers=headers).json["items"]
     assert (item["state"], item["answer"]) == ("done", "Sẽ xóa số điện thoại.")
     assert item["answered_at"] == item["done_at"] == "2026-11-23T06:00:00Z"
-    assert item["outcome"] == "Đã xóa số điện thoại."
+    assert item["conclusion"] == "Đã xóa số điện thoại."
     kinds = ["data_request_received", "data_request_accepted", "data_request_done"]
     assert factories.inbox_kinds(session, citizen) == kinds
     messages = session.scalars(select(InboxMessage).order_by(InboxMessage.id)).all()
