@@ -2,13 +2,20 @@
 
 from flask import Blueprint, Flask
 
-from admin import audit, door, errors, privacy, queue, reports, sign_in
+from admin import audit, door, errors, people, privacy, queue, reports, sign_in
 from services.errors import DomainError
 
 blp = Blueprint(
     "admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static"
 )
-for part in (sign_in.blp, queue.blp, reports.blp, *privacy.blueprints, audit.blp):
+for part in (
+    sign_in.blp,
+    queue.blp,
+    reports.blp,
+    people.blp,
+    *privacy.blueprints,
+    audit.blp,
+):
     blp.register_blueprint(part)
 blp.before_request(door.guard)
 blp.register_error_handler(DomainError, errors.handle_domain_error)

@@ -93,6 +93,18 @@ def version() -> int:
     return int(value)
 
 
+def chosen(name: str, *, limit: int, most: int) -> list[str]:
+    """What was ticked; nothing is an empty list.
+
+    Raises:
+        FormMalformed
+    """
+    values = request.form.getlist(name)
+    if len(values) > most or any(len(value) > limit or not value.isalnum() for value in values):
+        raise FormMalformed
+    return values
+
+
 def typed() -> dict[str, str]:
     """The form as it came, to show it again."""
     return {name: value for name, value in request.form.items() if name != "csrf"}

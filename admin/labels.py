@@ -7,7 +7,7 @@ from typing import Any
 from models import Role
 from services import audit
 from services.audit import Purpose
-from services.calendar import ZONE
+from services.calendar import ZONE, local_time
 from services.errors import DomainError
 
 STATES = {
@@ -46,6 +46,14 @@ STEPS = {
     "breach:edit": ("Lưu hồ sơ", "Đã lưu hồ sơ."),
     "breach:notify": ("Ghi đã thông báo", "Đã ghi thời điểm thông báo cho cơ quan chuyên trách."),
     "breach:close": ("Đóng vụ việc", "Đã đóng vụ việc."),
+    "block_reporter": ("Tạm khoá người gửi", "Đã tạm khoá người gửi và báo cho họ biết."),
+    "unblock_reporter": ("Bỏ tạm khoá", "Đã bỏ tạm khoá người gửi."),
+    "invite": ("Mời cán bộ", "Đã mời. Người này vào bằng cách đăng nhập Thái Nguyên ID ở mức 2."),
+    "rename": ("Lưu họ tên", "Đã lưu họ tên."),
+    "add_role": ("Thêm vai trò", "Đã lưu vai trò."),
+    "remove_role": ("Gỡ", "Đã gỡ vai trò."),
+    "disable": ("Khoá tài khoản", "Đã khoá tài khoản và kết thúc các phiên làm việc."),
+    "enable": ("Mở khoá tài khoản", "Đã mở khoá tài khoản."),
 }
 EVENTS = {
     "created": "Người dân gửi phản ánh",
@@ -60,6 +68,7 @@ EVENTS = {
     "rated": "Người dân đánh giá",
     "edited": "Sửa thông tin",
     "recategorised": "Sửa lĩnh vực",
+    "give_back": "Trở về hàng đợi của đơn vị",
 }
 ACTORS = {
     "citizen": "Người dân",
@@ -76,6 +85,7 @@ SUBJECTS = {
     "data_request": "Yêu cầu về dữ liệu",
     "child": "Quan hệ giám hộ",
     "breach": "Sự cố dữ liệu",
+    "citizen": "Tài khoản",
 }
 PURPOSES = {
     Purpose.REPORT_HANDLING: "xử lý phản ánh",
@@ -184,6 +194,11 @@ _MESSAGES = {
     "unknown_category": "Vui lòng chọn một lĩnh vực trong danh sách.",
     "stale": "Người khác vừa thay đổi nội dung này. Nội dung bạn nhập vẫn được giữ.",
     "unknown_refusal": "Vui lòng chọn một căn cứ trong danh sách.",
+    "department_needed": "Vai trò “{role}” gắn với một đơn vị. Vui lòng chọn đơn vị.",
+    "department_unfit": "Vai trò “{role}” không gắn với đơn vị nào. Vui lòng bỏ chọn đơn vị.",
+    "places_unfit": "Vai trò “{role}” không giới hạn theo xã, phường. Vui lòng bỏ chọn.",
+    "unknown_places": "Vui lòng chọn xã, phường trong danh sách.",
+    "role_twice": "Vai trò “{role}” đã có cho đơn vị này.",
 }
 
 
@@ -235,7 +250,7 @@ def duration(delta: dt.timedelta) -> str:
 
 
 def local(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M}"
+    return local_time(moment)
 
 
 def to_the_second(moment: dt.datetime) -> str:
@@ -276,4 +291,4 @@ def _plain(value: Any) -> str:
 
 
 def _word(code: str) -> str:
-    return STATES.get(code) or FIELDS.get(code) or code
+    return STATES.get(code) or FIELDS.get(code) or dict[str, str](ROLES).get(code) or code

@@ -1,9 +1,11 @@
 """The queue: what is to be done, newest first."""
 
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Response, make_response, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, labels, page
 from api.current import current
@@ -19,7 +21,13 @@ FILTERS = ("department", "category", "place", "code")
 USUAL_STATES = ("received", "assigned", "in_progress", "resolved", "rejected")
 
 
-@blp.get("/", strict_slashes=False)  # A redirect would take its host from the request.
+@blp.get("")
+def without_slash() -> AnyResponse:
+    # Werkzeug's own redirect would take its host from the request.
+    return redirect("/admin/", HTTPStatus.PERMANENT_REDIRECT)
+
+
+@blp.get("/")
 def index() -> str:
     wanted, before = forms.queue_filter(), forms.an_id("before")
     actor, now = door.visit().actor, current.now()

@@ -9,14 +9,14 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response as AnyResponse
 
-from admin import door, forms, labels, page
+from admin import door, forms, labels, page, sign_in
 from api import files
 from api.blueprint import takes_bodies_up_to
 from api.current import current
 from models import Category, Citizen, Report, ReportEvent, Upload
 from services import feedback, permissions, photos, uploads
 from services.errors import DomainError, NotFound
-from services.permissions import Action
+from services.permissions import SENSITIVE, Action
 
 blp = Blueprint("reports", __name__, url_prefix="/reports")
 
@@ -28,6 +28,9 @@ STEPS = {step.name: step for step in feedback.TRANSITIONS}
 PUBLICATION = {"publish": "public", "save_text": "public", "unpublish": "private"}
 # The texts of these steps stay inside the offices; all others are read by the reporter.
 INTERNAL_STEPS = frozenset({"return", "hand_over"})
+# More than may be chosen, so that who typed too many is told how many there may be.
+MOST_TYPED_DAYS = 9999
+BLOCK_STEPS = frozenset({"block_reporter", "unblock_reporter"})
 # The usual way of a report; these steps stand first and open.
 USUAL_STEPS = ("assign", "claim", "resolve")
 
@@ -40,6 +43,8 @@ def show(report_id: uuid.UUID) -> Response:
 @blp.post("/<uuid:report_id>/reporter")
 def reporter(report_id: uuid.UUID) -> Response:
     """Show who sent it: an action of its own, because each look is recorded."""
+    if asked := sign_in.asked_again(SENSITIVE, back=f"/admin/reports/{report_id}"):
+        return asked
     with current.db.transaction() as session:
         person = feedback.read_reporter(session, door.visit().actor, report_id, at=current.now())
     return _page(report_id, reporter=person, reporter_asked=True)
@@ -98,6 +103,31 @@ def edit(report_id: uuid.UUID) -> AnyResponse:
     return _attempt(report_id, name, carry_out)
 
 
+@blp.post("/<uuid:report_id>/block")
+def block(report_id: uuid.UUID) -> AnyResponse:
+    """Have the author pause, or end the pause; who it is, is not shown."""
+    name = request.form.get("step", "")
+    if name not in BLOCK_STEPS:
+        raise forms.FormMalformed
+
+    def carry_out(session: Any) -> Report:
+        actor, at = door.visit().actor, current.now()
+        if name == "block_reporter":
+            feedback.block_reporter(
+                session,
+                actor,
+                report_id,
+                days=forms.whole("days", limit=MOST_TYPED_DAYS) or 0,
+                reason=forms.text("reason", limit=REASON),
+                at=at,
+            )
+        else:
+            feedback.lift_block(session, actor, report_id, at=at)
+        return feedback.read(session, actor, report_id)
+
+    return _attempt(report_id, name, carry_out)
+
+
 def _sent_photo() -> FileStorage | None:
     """A browser sends an empty part when no file was chosen."""
     sent = request.files.get("photo")
@@ -144,6 +174,7 @@ def _page(
         names = feedback.staff_names(session, report)
         categories = feedback.categories(session)
         departments = feedback.departments(session)
+        block = feedback.block_of(session, actor, report, at=current.now())
     steps = sorted(
         feedback.next_steps(actor, report), key=lambda step: step.name not in USUAL_STEPS
     )
@@ -156,7 +187,10 @@ def _page(
         photos=[(photo, _links(photo)) for photo in report.photos],
         events=[_event(event, names, categories) for event in report.timeline],
         steps=steps,
-        failed_is_offered=failed in {step.name for step in steps} | PUBLICATION.keys(),
+        failed_is_offered=failed
+        in {step.name for step in steps}
+        | PUBLICATION.keys()
+        | {"unblock_reporter" if block else "block_reporter"},
         internal_steps=INTERNAL_STEPS,
         usual_steps=USUAL_STEPS,
         reasons=feedback.REJECTION_REASONS,
@@ -164,6 +198,9 @@ def _page(
         categories=categories,
         may_publish=permissions.can(actor, Action.PUBLISH, report),
         may_see_reporter=permissions.can(actor, Action.SEE_REPORTER, report),
+        may_block=permissions.can(actor, Action.BLOCK_REPORTER, report) and report.reporter_id,
+        block=block,
+        most_days=feedback.MOST_DAYS,
         reporter=reporter,
         reporter_asked=reporter_asked,
         failed=failed,

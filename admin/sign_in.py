@@ -1,6 +1,7 @@
 """Signing in by Thái Nguyên ID: authorization code with PKCE, state and nonce."""
 
 import base64
+import datetime as dt
 import hashlib
 import hmac
 import re
@@ -15,7 +16,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from admin import door, page
 from api.current import current
-from services import identity
+from services import identity, permissions
 from services.errors import BadRequest, Forbidden
 
 blp = Blueprint("sign_in", __name__)
@@ -26,8 +27,8 @@ LIFE_S = 15 * 60
 HOME = "/admin/"
 # What one may return to is spelt out, so that no trick of spelling leads elsewhere.
 RETURNS_TO = re.compile(
-    r"/admin/(reports/[0-9a-f-]{36}|(data-requests|guardians|breaches)(/[0-9a-f-]{36})?|audit)?"
-    r"(\?[A-Za-z0-9_.=&%+-]*)?"
+    r"/admin/(reports/[0-9a-f-]{36}|people(/new|/[0-9a-f-]{36})?|audit"
+    r"|(data-requests|guardians|breaches)(/[0-9a-f-]{36})?)?(\?[A-Za-z0-9_.=&%+-]*)?"
 )
 
 
@@ -133,6 +134,23 @@ def logout() -> Response:
 @blp.get("/signed-out")
 def signed_out() -> str:
     return page.render("signed_out.html")
+
+
+def asked_again(max_age: dt.timedelta, *, back: str) -> Response | None:
+    """The page that wants a fresh sign-in before what is grave; None where the last is recent.
+
+    Signing in leads back to the page `back`, where the deed can be done.
+    """
+    if is_recent(max_age):
+        return None
+    html = page.render("again.html", max_age=max_age, back=back)
+    return make_response(html, HTTPStatus.UNAUTHORIZED)
+
+
+def is_recent(max_age: dt.timedelta) -> bool:
+    """Whether whoever is here signed in not longer than `max_age` ago."""
+    visit = door.visit()
+    return permissions.is_recent(visit.acr, visit.auth_time, max_age=max_age, at=current.now())
 
 
 def safe_next(wanted: str) -> str:

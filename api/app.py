@@ -12,6 +12,7 @@ import logs
 from api import auth, cli, errors, openapi, requests
 from api.clock import utc_now
 from api.current import EXTENSION, State
+from api.hosts import OwnNames
 from api.instruments import Metrics
 from api.json import OrjsonProvider
 from api.oidc import Client, RelyingParty
@@ -27,6 +28,7 @@ from api.routes import (
     places,
     platform,
     privacy,
+    staff,
 )
 from models import Database
 from services.storage import open_storage
@@ -44,6 +46,7 @@ BLUEPRINTS = [
     audit.staff,
     *privacy.blueprints,
     my_data.blp,
+    staff.blp,
     platform.blp,
 ]
 # A file, since Alembic itself costs a second and 15 MB that a web process has no use for.
@@ -74,6 +77,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.extensions[EXTENSION] = make_state(settings, db, now)
     app.extensions["metrics"] = Metrics()
+    app.wsgi_app = OwnNames(app.wsgi_app, settings.public_url)  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

@@ -1,18 +1,21 @@
 """Who asks. Every view needs an access token unless it is marked public."""
 
+import datetime as dt
 import re
-from collections.abc import Collection
-from typing import cast
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, g, request
 
 from api.blueprint import Blueprint
 from api.current import current
+from api.openapi import fails
 from models import Audience
-from services import identity
-from services.permissions import Actor, ActorKind
+from services import identity, permissions
+from services.permissions import Actor, ActorKind, RecentSignInNeeded
 from services.tokens import AccessClaims, TokenInvalid
 
+View = TypeVar("View", bound=Callable[..., Any])
 # The whole address, or `http://127.0.0.1:80@elsewhere/` would pass.
 LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):[0-9]{1,5}(/.*)")
 
@@ -33,10 +36,30 @@ def authenticate() -> None:
         return
     claims = _claims()
     fits = claims.audience is blueprint.audience or getattr(view, "takes_any_audience", False)
-    if not fits or claims.session_id in current.revocations:
+    if not fits or current.revocations.refuse(claims):
         raise TokenInvalid
     g.claims = claims
     g.actor = _staff(claims) if claims.audience is Audience.STAFF else _citizen(claims)
+    max_age = getattr(view, "max_age", None)
+    if max_age is not None and not permissions.is_recent(
+        claims.acr, claims.auth_time, max_age=max_age, at=current.now()
+    ):
+        seconds = int(max_age.total_seconds())
+        raise RecentSignInNeeded(minutes=seconds // 60, max_age=seconds)
+
+
+def needs_recent_sign_in(max_age: dt.timedelta) -> Callable[[View], View]:
+    """Mark a view that wants a sign-in at level 2 not longer than `max_age` ago (RFC 9470).
+
+    The app then sends the person to the provider again, with max_age, and comes back with tokens
+    of a new session.
+    """
+
+    def mark(view: View) -> View:
+        view.max_age = max_age  # type: ignore[attr-defined]
+        return fails(TokenInvalid, RecentSignInNeeded)(view)
+
+    return mark
 
 
 def actor() -> Actor:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, g, request
 
+from api import hosts
 from api.json import JSON_LIMIT, NUL, BodyTooLarge
 from services.errors import BadRequest
 
@@ -33,6 +34,12 @@ HEADERS = {
 }
 
 
+class HostUnknown(BadRequest):
+    """This installation is not reached by the name in the Host header."""
+
+    vi = "Máy chủ này không dùng tên ghi trong tiêu đề Host."
+
+
 class UnreadableAddress(BadRequest):
     """The address holds the character U+0000."""
 
@@ -55,6 +62,8 @@ def begin() -> None:
     g.began = time.perf_counter()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    if hosts.MARK in asked.environ:
+        raise HostUnknown
     parts = (part for pair in asked.args.items(multi=True) for part in pair)
     if NUL in asked.path or any(NUL in part for part in parts):
         raise UnreadableAddress

@@ -100,8 +100,8 @@ class Subjects:
 
     def bearer(self, citizen: uuid.UUID) -> str:
         now = dt.datetime.now(dt.UTC)
-        claims = AccessClaims(citizen, uuid.uuid4(), Audience.CITIZEN, LEVEL_2)
-        return f"Bearer {self._keys.mint(claims, auth_time=now, at=now)}"
+        claims = AccessClaims(citizen, uuid.uuid4(), Audience.CITIZEN, LEVEL_2, now, now)
+        return f"Bearer {self._keys.mint(claims)}"
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:

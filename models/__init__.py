@@ -6,6 +6,7 @@ from models.exports import Export
 from models.feedback import (
     Category,
     Report,
+    ReporterBlock,
     ReportEvent,
     ReportState,
     Upload,
@@ -74,6 +75,7 @@ __all__ = [
     "Report",
     "ReportEvent",
     "ReportState",
+    "ReporterBlock",
     "Role",
     "RoleGrant",
     "Staff",

@@ -95,6 +95,7 @@ class Report(Base):
         Index(None, "reporter_id", "id"),
         Index(None, "state", "id"),
         Index(None, "department_code", "state", "id"),
+        Index(None, "assignee_id", postgresql_where="assignee_id is not null"),
         Index("ix_reports_public", "id", postgresql_where="visibility = 'public'"),
         Index(
             "ix_reports_contact_kept",
@@ -177,6 +178,27 @@ class ReportEvent(Base):
     text: Mapped[str | None]
     reason: Mapped[str | None]
     public: Mapped[bool]
+
+
+class ReporterBlock(Base):
+    """For so long somebody sends no reports, because of what one of theirs was like."""
+
+    __tablename__ = "reporter_blocks"
+    __table_args__ = (
+        CheckConstraint("until > created_at", name="ends_later"),
+        CheckConstraint("length(reason) between 1 and 1000", name="reason_length"),
+        Index(None, "citizen_id", "until"),
+    )
+
+    id: Mapped[uuid_pk]
+    citizen_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("citizens.id"))
+    report_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("reports.id"))
+    until: Mapped[dt.datetime]
+    reason: Mapped[str]
+    blocked_by_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff.id"))
+    created_at: Mapped[dt.datetime]
+    lifted_at: Mapped[dt.datetime | None]
+    lifted_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
 
 
 class Upload(Base):

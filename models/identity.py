@@ -63,6 +63,7 @@ class Citizen(Base):
             name="erased_is_empty",
         ),
         Index(None, "deletion_due_at", postgresql_where="deletion_due_at is not null"),
+        Index(None, "not_before", postgresql_where="not_before is not null"),
     )
 
     id: Mapped[uuid_pk]
@@ -80,6 +81,8 @@ class Citizen(Base):
     created_at: Mapped[dt.datetime]
     deletion_due_at: Mapped[dt.datetime | None]
     erased_at: Mapped[dt.datetime | None]
+    # Whatever was given out before this moment opens nothing any more.
+    not_before: Mapped[dt.datetime | None]
 
 
 class Department(Base):
@@ -106,10 +109,14 @@ class Staff(Base):
     name: Mapped[str]
     citizen_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("citizens.id"), unique=True)
     disabled_at: Mapped[dt.datetime | None]
+    version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[dt.datetime]
 
     grants: Mapped[list["RoleGrant"]] = relationship(
-        lazy="raise_on_sql", cascade="all, delete-orphan", passive_deletes=True
+        lazy="raise_on_sql",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        order_by="RoleGrant.id",
     )
 
 
@@ -138,6 +145,7 @@ class DeviceSession(Base):
     __tablename__ = "device_sessions"
     __table_args__ = (
         Index(None, "citizen_id"),
+        Index(None, "installation_hash"),
         Index(None, "revoked_at", postgresql_where="revoked_at is not null"),
         Index(None, "expires_at"),
         CheckConstraint("expires_at > created_at", name="expires_later"),
@@ -149,6 +157,7 @@ class DeviceSession(Base):
     acr: Mapped[str] = mapped_column(String(60))
     auth_time: Mapped[dt.datetime]
     installation_hash: Mapped[bytes] = mapped_column(LargeBinary(32))
+    name: Mapped[str | None]
     platform: Mapped[str] = mapped_column(String(10))
     model: Mapped[str | None] = mapped_column(String(100))
     app_version: Mapped[str | None] = mapped_column(String(30))
@@ -190,6 +199,9 @@ class AdminSession(Base):
     id: Mapped[uuid_pk]
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     staff_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("staff.id"))
+    # Unknown for sessions that a release before these columns began.
+    acr: Mapped[str | None]
+    auth_time: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]
     last_seen_at: Mapped[dt.datetime]
     ended_at: Mapped[dt.datetime | None]

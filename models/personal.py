@@ -140,6 +140,7 @@ _table(
     created_at          none       yes
     deletion_due_at     none       yes
     erased_at           none       no
+    not_before          none       no
     """,
     people=("id",),
     erased="stripped",
@@ -154,6 +155,7 @@ _table(
     acr                 none       yes
     auth_time           none       yes
     installation_hash   basic      no
+    name                basic      yes
     platform            none       yes
     model               basic      yes
     app_version         basic      yes
@@ -200,6 +202,7 @@ _table(
     citizen_id          none       no
     disabled_at         none       yes
     created_at          none       yes
+    version             none       no
     """,
     people=("citizen_id",),
     erased="detached citizen_id",
@@ -223,6 +226,8 @@ _table(
     id                  none       yes
     token_hash          sensitive  no
     staff_id            none       yes
+    acr                 none       yes
+    auth_time           none       yes
     created_at          none       yes
     last_seen_at        none       yes
     ended_at            none       yes
@@ -290,6 +295,23 @@ _table(
     """,
     people=("report_id.reporter_id",),
     erased="detached actor_id",
+)
+_table(
+    "reporter_blocks",
+    "report_contact",
+    """
+    id                  none       yes
+    citizen_id          none       no
+    report_id           none       yes
+    until               none       yes
+    reason              basic      yes
+    blocked_by_id       none       no
+    created_at          none       yes
+    lifted_at           none       yes
+    lifted_by_id        none       no
+    """,
+    people=("citizen_id",),
+    erased="deleted",
 )
 # A photo shows what its report is about; which it is, the report says.
 _table(

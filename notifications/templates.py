@@ -44,6 +44,10 @@ _PRIVACY_PUSH = {
     "vi": Text(APP_NAME, "Yêu cầu của bạn có cập nhật mới."),
     "en": Text(APP_NAME, "There is news about your request."),
 }
+_ACCOUNT_PUSH = {
+    "vi": Text(APP_NAME, "Có thông báo về tài khoản của bạn."),
+    "en": Text(APP_NAME, "There is a notice about your account."),
+}
 _SECURITY_PUSH = {
     "vi": Text(APP_NAME, "Có thông báo bảo mật về tài khoản của bạn."),
     "en": Text(APP_NAME, "There is a security notice about your account."),
@@ -154,6 +158,35 @@ KINDS: Mapping[str, Kind] = {
             "en": Text(APP_NAME, "The copy of your data that you asked for is ready."),
         },
     ),
+    "reporter_blocked": Kind(
+        lane="normal",
+        ttl=timedelta(days=3),
+        group="security",
+        inbox={
+            "vi": Text(
+                "Tạm ngừng nhận phản ánh từ bạn",
+                "Đến {until}, bạn không gửi được phản ánh mới vì phản ánh {code}. Lý do: {text} "
+                "Nếu không đồng ý, bạn có thể gửi yêu cầu về dữ liệu loại phản đối trong ứng dụng.",
+            ),
+            "en": Text(
+                "No reports are taken from you for a time",
+                "Until {until} you cannot send new reports, because of your report {code}. The "
+                "reason: {text} If you do not agree, send a data request of kind “object” in the "
+                "app.",
+            ),
+        },
+        push=_ACCOUNT_PUSH,
+    ),
+    "reporter_unblocked": Kind(
+        lane="normal",
+        ttl=timedelta(days=3),
+        group="security",
+        inbox={
+            "vi": Text("Bạn gửi lại được phản ánh", "Việc tạm ngừng nhận phản ánh đã chấm dứt."),
+            "en": Text("You can send reports again", "The pause for your reports has ended."),
+        },
+        push=_ACCOUNT_PUSH,
+    ),
     "security_session_revoked": Kind(
         lane="urgent",
         ttl=timedelta(days=1),
@@ -247,6 +280,24 @@ KINDS: Mapping[str, Kind] = {
             "Relation to a child not confirmed",
             "Your relation to the child you named was not confirmed: {text}",
         ),
+    ),
+    "security_new_sign_in": Kind(
+        lane="urgent",
+        ttl=timedelta(days=1),
+        group="security",
+        inbox={
+            "vi": Text(
+                "Đăng nhập trên thiết bị mới",
+                "Tài khoản của bạn vừa được đăng nhập trên một thiết bị mới: {device}. Nếu không "
+                "phải bạn, hãy kết thúc phiên đó trong danh sách thiết bị đang đăng nhập.",
+            ),
+            "en": Text(
+                "Sign-in on a new device",
+                "Your account has just been signed in to on a new device: {device}. If this was "
+                "not you, end that session in the list of devices that are signed in.",
+            ),
+        },
+        push=_SECURITY_PUSH,
     ),
 }
 

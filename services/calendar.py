@@ -21,6 +21,11 @@ def is_working_day(day: dt.date) -> bool:
     return day.weekday() < _SATURDAY and day not in _HOLIDAYS
 
 
+def local_time(moment: dt.datetime) -> str:
+    """A moment as people here write it, to the minute."""
+    return f"{moment.astimezone(ZONE):%d/%m/%Y %H:%M}"
+
+
 def after_working_time(start: dt.datetime, work: dt.timedelta) -> dt.datetime:
     """The moment, in UTC, when `work` of working time has passed since `start`.
 

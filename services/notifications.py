@@ -14,6 +14,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     literal_column,
     select,
@@ -27,7 +28,7 @@ from models.base import fetch, new_id
 from notifications import templates
 from notifications.push import Address, Message, Outcome
 from services import jobs
-from services.errors import NotFound
+from services.errors import Conflict, NotFound
 from services.permissions import Actor
 from services.tokens import TokenInvalid, hashed
 
@@ -41,6 +42,12 @@ class MessageNotFound(NotFound):
     """There is no such message in your inbox."""
 
     vi = "Không có tin này trong hộp thư của bạn."
+
+
+class InstallationTaken(Conflict):
+    """This installation of the app is somebody else's until you sign in on it."""
+
+    vi = "Bản cài đặt ứng dụng này thuộc người khác cho đến khi bạn đăng nhập trên đó."
 
 
 class Letter(NamedTuple):
@@ -153,12 +160,15 @@ def register_device(
 ) -> None:
     """Let this installation be pushed to while the caller's session lives; repeatable.
 
-    An installation or an address belongs to whoever registered it last, so a phone that changed
-    hands hears nothing of its former owner.
+    An address belongs to whoever registered it last, and an installation to whoever signed in on
+    it last, so a phone that changed hands hears nothing of its former owner.
 
     Raises:
         TokenInvalid: the session has ended, although its access token still looks valid.
+        InstallationTaken
     """
+    installation = hashed(installation_id)
+    hold_installation(session, installation)
     # Locked, so that a sign-out at this moment either sees the device or stops it here.
     if actor.session_id is None or not session.scalar(
         select(DeviceSession.id)
@@ -166,6 +176,8 @@ def register_device(
         .with_for_update(read=True)
     ):
         raise TokenInvalid
+    if _is_anothers(session, actor, installation, at=at):
+        raise InstallationTaken
     # Two phones that claim one address wait for each other.
     address = f"{registration.kind}|{registration.value}"
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(address, 0))))
@@ -174,7 +186,6 @@ def register_device(
         "session_id": actor.session_id,
         "last_seen_at": at,
     }
-    installation = hashed(installation_id)
     session.execute(
         delete(Device).where(
             Device.kind == registration.kind,
@@ -187,6 +198,26 @@ def register_device(
         .values(id=new_id(), installation_hash=installation, **values)
         .on_conflict_do_update(index_elements=[Device.installation_hash], set_=values)
     )
+
+
+def hold_installation(session: Session, installation: bytes) -> None:
+    """Let nobody else sign in on this installation or register it in this transaction."""
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(installation.hex(), 0))
+    session.execute(select(lock))
+
+
+def _is_anothers(
+    session: Session, actor: Actor, installation: bytes, *, at: dt.datetime
+) -> bool | None:
+    signed_in = exists().where(
+        DeviceSession.installation_hash == installation,
+        DeviceSession.citizen_id != actor.id,
+        _is_alive(at),
+    )
+    registered = exists().where(
+        Device.installation_hash == installation, Device.citizen_id != actor.id
+    )
+    return session.scalar(select(signed_in | registered))
 
 
 def forget_device(session: Session, actor: Actor, installation_id: str) -> None:

@@ -1,5 +1,6 @@
 """Who may do what: the one module that answers, for a list and for a single thing alike."""
 
+import datetime as dt
 import enum
 import uuid
 from dataclasses import dataclass, field
@@ -7,12 +8,24 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
 from models import Report, Role
+from services.errors import Unauthenticated
 
 LEVEL_1 = "urn:thainguyen:loa:1"
 LEVEL_2 = "urn:thainguyen:loa:2"
+# How old a sign-in may be for what does harm in the wrong hands, and for a look at a name.
+GRAVE = dt.timedelta(minutes=15)
+SENSITIVE = dt.timedelta(hours=4)
 
 _DISPATCHER = frozenset({Role.DISPATCHER})
 _WORKERS = frozenset({Role.HANDLER, Role.LEADER})
+
+
+class RecentSignInNeeded(Unauthenticated):
+    """Please sign in again at level 2: for this the last time may be {minutes} minutes ago."""
+
+    vi = (
+        "Vui lòng đăng nhập lại ở mức 2: việc này cần lần đăng nhập không quá {minutes} phút trước."
+    )
 
 
 class ActorKind(enum.StrEnum):
@@ -34,6 +47,7 @@ class Action(enum.StrEnum):
     LEAD = "lead"
     OWN = "own"
     PUBLISH = "publish"
+    BLOCK_REPORTER = "block_reporter"
 
 
 class Duty(enum.StrEnum):
@@ -54,16 +68,25 @@ class Grant:
     department: str | None = None
     places: frozenset[str] | None = None
 
+    @property
+    def is_of_a_department(self) -> bool:
+        """A worker who has none by mistake works on nothing, instead of on everything."""
+        return self.role in _WORKERS or self.department is not None
+
     def covers(self, report: Report) -> bool:
-        if self.role in _WORKERS and report.department_code != self.department:
+        if self.is_of_a_department and (
+            self.department is None or report.department_code != self.department
+        ):
             return False
         return self.places is None or report.place_code in self.places
 
     def condition(self) -> ColumnElement[bool]:
         """`covers`, as SQL."""
         parts: list[ColumnElement[bool]] = []
-        if self.role in _WORKERS:
-            parts.append(Report.department_code == self.department)
+        if self.is_of_a_department:
+            parts.append(
+                false() if self.department is None else Report.department_code == self.department
+            )
         if self.places is not None:
             parts.append(Report.place_code.in_(sorted(self.places)))
         return and_(true(), *parts)
@@ -92,6 +115,7 @@ _ROLES = {
     Action.WORK: _WORKERS,
     Action.LEAD: frozenset({Role.LEADER}),
     Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
+    Action.BLOCK_REPORTER: _DISPATCHER,
 }
 _DUTIES = {
     Duty.READ_AUDIT: Role.AUDITOR,
@@ -100,6 +124,10 @@ _DUTIES = {
     Duty.KEEP_BREACHES: Role.ADMINISTRATOR,
     Duty.CHECK_GUARDIANS: Role.ADMINISTRATOR,
 }
+# What a role may be limited to. Who dispatches has reports before they have a department.
+NEED_A_DEPARTMENT = _WORKERS
+TAKE_NO_DEPARTMENT = frozenset({Role.DISPATCHER, Role.AUDITOR, Role.ADMINISTRATOR})
+TAKE_NO_PLACES = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
 
 def can(actor: Actor, action: Action, report: Report) -> bool:
@@ -134,8 +162,20 @@ def readable(actor: Actor) -> ColumnElement[bool]:
     """The reports that `actor` may read, as SQL; the same rule as `can(actor, READ, report)`."""
     if actor.kind is ActorKind.CITIZEN:
         return Report.reporter_id == actor.id
-    grants = [grant for grant in actor.grants if grant.role in _ROLES[Action.READ]]
+    return workable(actor, Action.READ)
+
+
+def workable(actor: Actor, action: Action = Action.WORK) -> ColumnElement[bool]:
+    """The reports with which this member of staff may do `action`, as SQL; as `can` has it."""
+    grants = [grant for grant in actor.grants if grant.role in _ROLES[action]]
     return or_(false(), *(grant.condition() for grant in grants))
+
+
+def is_recent(
+    acr: str | None, auth_time: dt.datetime | None, *, max_age: dt.timedelta, at: dt.datetime
+) -> bool:
+    """Whether somebody signed in at level 2 not longer than `max_age` ago (RFC 9470)."""
+    return acr == LEVEL_2 and auth_time is not None and at - auth_time <= max_age
 
 
 def _sees_reporter(actor: Actor, report: Report) -> Grant | None:

@@ -32,6 +32,15 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", r
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}")
 # A process that knows its last two thousand tokens holds some 3 MB for it.
 KNOWN_TOKENS = 2048
+_ODD_CONTENT = (
+    jwt.InvalidTokenError,
+    AttributeError,
+    KeyError,
+    OSError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
 _CLAIMS = ["iss", "aud", "sub", "sid", "acr", "auth_time", "iat", "exp", "jti"]
 
 
@@ -43,12 +52,14 @@ class TokenInvalid(Unauthenticated):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What a valid access token says."""
+    """What a valid access token says; times are in whole seconds."""
 
     citizen_id: uuid.UUID
     session_id: uuid.UUID
     audience: Audience
     acr: str
+    auth_time: dt.datetime
+    issued_at: dt.datetime
 
 
 class Keys:
@@ -84,7 +95,7 @@ class Keys:
             ]
         }
 
-    def mint(self, claims: AccessClaims, *, auth_time: dt.datetime, at: dt.datetime) -> str:
+    def mint(self, claims: AccessClaims) -> str:
         """An access token (RFC 9068) of ten minutes."""
         payload = {
             "iss": self.issuer,
@@ -92,9 +103,9 @@ class Keys:
             "sub": str(claims.citizen_id),
             "sid": str(claims.session_id),
             "acr": claims.acr,
-            "auth_time": int(auth_time.timestamp()),
-            "iat": int(at.timestamp()),
-            "exp": int((at + ACCESS_LIFE).timestamp()),
+            "auth_time": int(claims.auth_time.timestamp()),
+            "iat": int(claims.issued_at.timestamp()),
+            "exp": int((claims.issued_at + ACCESS_LIFE).timestamp()),
             "jti": secrets.token_urlsafe(12),
         }
         headers = {"kid": self.key_id, "typ": "at+jwt"}
@@ -132,9 +143,11 @@ class Keys:
                 session_id=uuid.UUID(payload["sid"]),
                 audience=Audience(payload["aud"]),
                 acr=str(payload["acr"]),
+                auth_time=_moment(payload["auth_time"]),
+                issued_at=_moment(payload["iat"]),
             )
             return claims, float(payload["exp"])
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except _ODD_CONTENT as error:
             raise TokenInvalid from error
 
 
@@ -156,6 +169,10 @@ def _thumbprint(key: ec.EllipticCurvePublicKey) -> str:
     needed = {name: value for name, value in _jwk(key).items() if name in {"crv", "kty", "x", "y"}}
     text = json.dumps(needed, sort_keys=True, separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
 def _derive(secret: bytes, purpose: str) -> bytes:

@@ -5,6 +5,7 @@ import io
 import itertools
 import secrets
 import uuid
+from collections.abc import Sequence
 
 from PIL import Image
 from sqlalchemy import select, text
@@ -31,6 +32,7 @@ from services.identity.people import as_actor, invite, meet, recognise_staff
 from services.notifications import Registration
 from services.permissions import LEVEL_2, Actor, ActorKind
 from services.privacy import checks, guardians
+from services.tokens import hashed
 from services.vault import Vault
 from tests.canaries import issue
 
@@ -76,6 +78,11 @@ def claims_of(citizen: Citizen, **changes: object) -> PersonClaims:
     return PersonClaims(**told | changes)
 
 
+def person_of(session: Session, staff: Staff) -> Citizen:
+    """The citizen behind a member of staff."""
+    return session.get_one(Citizen, staff.citizen_id)
+
+
 def now() -> dt.datetime:
     """The moment at which access tokens of the tests are made, since they are checked by it."""
     return dt.datetime.now(dt.UTC)
@@ -95,8 +102,12 @@ def a_staff(
     session: Session,
     roles: tuple[tuple[str, str | None], ...] = (("dispatcher", None),),
     name: str = "Trần Văn Cán",
+    places: Sequence[str] | None = None,
 ) -> Staff:
-    """A member of staff who entered once, so that a citizen stands behind them."""
+    """A member of staff who entered once, so that a citizen stands behind them.
+
+    Their roles hold everywhere, or in `places` alone.
+    """
     told = claims(name)
     invite(
         session,
@@ -108,6 +119,8 @@ def a_staff(
     )
     citizen = meet(session, told, vault=VAULT, at=NOON)
     staff = recognise_staff(session, citizen, told, vault=VAULT)
+    for grant in staff.grants:
+        grant.place_codes = None if places is None else list(places)
     session.commit()
     # Taken while the roles are loaded; a later read of the row may let go of them.
     staff.actor = as_actor(staff)
@@ -125,14 +138,16 @@ def a_report(session: Session, reporter: Citizen, at: dt.datetime = NOON, **chan
     return report
 
 
-def citizen_on_a_device(session: Session, citizen: Citizen) -> Actor:
+def citizen_on_a_device(
+    session: Session, citizen: Citizen, installation_id: str | None = None
+) -> Actor:
     """The citizen, signed in on a device; without tokens."""
     device = DeviceSession(
         citizen_id=citizen.id,
         audience=Audience.CITIZEN,
         acr=LEVEL_2,
         auth_time=NOON,
-        installation_hash=secrets.token_bytes(32),
+        installation_hash=hashed(installation_id or secrets.token_urlsafe(24)),
         platform="android",
         created_at=NOON,
         last_used_at=NOON,
@@ -164,7 +179,7 @@ def signed_in(
 ) -> TokenPair:
     """The tokens of somebody who signed in: a citizen, or staff with a staff token."""
     staff = isinstance(person, Staff)
-    citizen = session.get_one(Citizen, person.citizen_id) if staff else person
+    citizen = person_of(session, person) if staff else person
     pair = identity.sign_in(
         session,
         claims_of(citizen),
@@ -272,3 +287,11 @@ def do_jobs(session: Session, context: Context, *tasks: str) -> int:
         session.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": job_id})
         session.commit()
     return len(found)
+
+
+def staff_session(session: Session, staff: Staff) -> str:
+    """The secret of a session of the staff view."""
+    told = claims_of(person_of(session, staff))
+    secret = identity.enter_admin(session, told, vault=VAULT, at=NOON)
+    session.commit()
+    return secret

@@ -173,8 +173,8 @@ def write(database, storage, *colours):
 
 def bearer(keys, citizen_id):
     now = dt.datetime.now(dt.UTC)
-    claims = AccessClaims(citizen_id, citizen_id, Audience.CITIZEN, LEVEL_2)
-    return {"Authorization": f"Bearer {keys.mint(claims, auth_time=now, at=now)}"}
+    claims = AccessClaims(citizen_id, citizen_id, Audience.CITIZEN, LEVEL_2, now, now)
+    return {"Authorization": f"Bearer {keys.mint(claims)}"}
 
 
 def answers(client, path):

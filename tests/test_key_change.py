@@ -281,8 +281,10 @@ class Traffic:
     def _me(self):
         number = self._dice.randrange(CITIZENS)
         now = dt.datetime.now(dt.UTC)
-        claims = AccessClaims(self.place.citizens[number], new_id(), Audience.CITIZEN, LEVEL_2)
-        token = self.place.keys.mint(claims, auth_time=now, at=now)
+        claims = AccessClaims(
+            self.place.citizens[number], new_id(), Audience.CITIZEN, LEVEL_2, now, now
+        )
+        token = self.place.keys.mint(claims)
         headers = {"Authorization": f"Bearer {token}"}
         answer = self._http.get(f"{self.place.url}/api/v1/me", headers=headers)
         told = answer.json().get("phone")

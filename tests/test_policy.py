@@ -160,6 +160,8 @@ def things_of(world: World, session, person, department=HERE, where=factories.CI
         "signed": "x",
         "purpose": "research",
         "child_id": factories.a_child(session, person),
+        "session_id": factories.citizen_on_a_device(session, person).session_id,
+        "person_id": factories.a_staff(session).id,
     }
 
 
@@ -182,11 +184,27 @@ FILLED = {
     "POST /api/v1/reports/{report_id}/reopening": {"report_id": "resolved_id"},
 }
 # Who of the staff may send what, where a handler may not.
-STAFF_THAT_MAY = {"PATCH /api/v1/staff/reports/{report_id}": "dispatcher"}
+STAFF_THAT_MAY = {
+    "PATCH /api/v1/staff/reports/{report_id}": "dispatcher",
+    "POST /api/v1/staff/people": "administrator",
+    "PATCH /api/v1/staff/people/{person_id}": "administrator",
+}
 SENT = {
     "POST /api/v1/auth/login": lambda _: {"json": {}},
     "POST /api/v1/auth/refresh": lambda _: {"json": {"refresh_token": "none"}},
     "PATCH /api/v1/me": lambda _: {"json": {"locale": "en"}},
+    "PATCH /api/v1/me/sessions/{session_id}": lambda _: {"json": {"name": "Máy ở nhà"}},
+    "POST /api/v1/staff/people": lambda _: {
+        "json": {
+            "citizen_number": "019099000123",
+            "name": "Lý Thị Mới",
+            "roles": [{"role": "dispatcher"}],
+        }
+    },
+    "PATCH /api/v1/staff/people/{person_id}": lambda _: {
+        "json": {"name": "Lý Thị Khác", "roles": [{"role": "dispatcher"}]},
+        "headers": {"If-Match": '"1"'},
+    },
     "PUT /api/v1/me/devices/{installation_id}": lambda _: {
         "json": {"platform": "android", "kind": "token", "value": "v" * 20}
     },
@@ -275,7 +293,7 @@ def test_everybody_gets_what_the_table_says(world, operation):
 NAMED = [
     (operation, gap)
     for operation in operations()
-    for gap in ("report_id", "upload_id", "message_id", "child_id")
+    for gap in ("report_id", "upload_id", "message_id", "child_id", "session_id")
     if f"{{{gap}}}" in operation
 ]
 

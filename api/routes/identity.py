@@ -1,5 +1,6 @@
 """Signing in and out, and the person signed in."""
 
+import uuid
 from typing import Any
 
 from api import auth
@@ -16,6 +17,9 @@ from api.schemas.identity import (
     MeIn,
     MeOut,
     RefreshIn,
+    SessionOut,
+    SessionPatch,
+    SessionsOut,
     TokensOut,
 )
 from services import identity
@@ -23,6 +27,7 @@ from services.errors import Invalid
 from services.identity.people import PhoneUnlikely, UnknownHomePlace
 from services.keyring import KeysUnfit
 from services.limits import RateLimited
+from services.tokens import TokenInvalid
 from services.vault import Unreadable
 
 blp = Blueprint("identity", __name__, url_prefix="/api/v1", description="Signing in")
@@ -97,9 +102,12 @@ def login(asked: dict[str, Any]) -> Any:
 @public
 @blp.arguments(RefreshIn)
 @blp.response(200, TokensOut)
-@fails(identity.InvalidGrant)
+@fails(identity.InvalidGrant, RateLimited)
 def refresh(asked: dict[str, Any]) -> Any:
     """Get the next tokens of a session"""
+    # By itself, so that a refused attempt counts and uses no token.
+    with current.db.transaction() as session:
+        identity.count_refresh(session, asked["refresh_token"], client_address(), at=current.now())
     with current.db.transaction() as session:
         pair = identity.refresh(
             session, asked["refresh_token"], keys=current.keys, at=current.now()
@@ -138,12 +146,66 @@ def update_me(changes: dict[str, Any]) -> Any:
         return _me(identity.update_me(session, auth.actor(), vault=current.vault, **changes))
 
 
+@blp.get("/me/sessions")
+@blp.response(200, SessionsOut)
+def my_sessions() -> Any:
+    """Where I am signed in, the device used last first"""
+    with current.db.reading() as session:
+        found = identity.live_sessions(session, auth.actor(), at=current.now())
+    return {"items": [_session(each) for each in found]}
+
+
+@blp.patch("/me/sessions/<uuid:session_id>")
+@blp.arguments(SessionPatch)
+@blp.response(200, SessionOut)
+@fails(identity.SessionNotFound, TokenInvalid)
+def rename_session(asked: dict[str, Any], session_id: uuid.UUID) -> Any:
+    """Give a device a name of my own; null takes it away"""
+    with current.db.transaction() as session:
+        renamed = identity.rename_session(
+            session, auth.actor(), session_id, name=asked["name"], at=current.now()
+        )
+    return _session(renamed)
+
+
+@blp.delete("/me/sessions/<uuid:session_id>")
+@blp.response(204)
+@fails(identity.SessionNotFound, TokenInvalid)
+def end_session(session_id: uuid.UUID) -> None:
+    """Sign out on one device; on this one too"""
+    with current.db.transaction() as session:
+        identity.end_session(session, auth.actor(), session_id, at=current.now())
+
+
+@blp.delete("/me/sessions")
+@blp.response(204)
+@fails(TokenInvalid)
+def end_other_sessions() -> None:
+    """Sign out everywhere but here"""
+    with current.db.transaction() as session:
+        identity.end_other_sessions(session, auth.actor(), at=current.now())
+
+
 @keys.get("/.well-known/jwks.json")
 @public
 @keys.response(200)
 def jwks() -> Any:
     """The public keys of our access tokens (RFC 7517), the one that signs first"""
     return current.keys.jwks(), {"Cache-Control": f"public, max-age={JWKS_AGE_S}"}
+
+
+def _session(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "audience": row.audience,
+        "platform": row.platform,
+        "model": row.model,
+        "app_version": row.app_version,
+        "created_at": row.created_at,
+        "last_used_at": row.last_used_at,
+        "current": row.id == auth.claims().session_id,
+    }
 
 
 def _me(citizen: Any) -> dict[str, Any]:

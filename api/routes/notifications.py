@@ -13,7 +13,7 @@ from api.schemas.base import PageQuery, page_of
 from api.schemas.notifications import DevicePut, LetterOut, UnreadOut
 from services import notifications
 from services.errors import Invalid
-from services.notifications import MessageNotFound
+from services.notifications import InstallationTaken, MessageNotFound
 
 blp = Blueprint("notifications", __name__, url_prefix="/api/v1", description="Inbox and push")
 MIN_INSTALLATION_ID = 22  # 128 bits in base64
@@ -72,7 +72,7 @@ def mark_all_read() -> None:
 @blp.put("/me/devices/<installation_id>")
 @blp.arguments(DevicePut)
 @blp.response(204)
-@fails(InstallationIdWeak)
+@fails(InstallationIdWeak, InstallationTaken)
 def register_device(registration: dict[str, Any], installation_id: str) -> None:
     """Be pushed to on this device while signed in; repeatable"""
     if not MIN_INSTALLATION_ID <= len(installation_id) <= 128:  # noqa: PLR2004 - as documented

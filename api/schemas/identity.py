@@ -61,6 +61,26 @@ class AuthConfigOut(Output):
     acr_values = fields.List(fields.String())
 
 
+class SessionPatch(Input):
+    name = string(1, 60, required=True, allow_none=True)
+
+
+class SessionOut(Output):
+    id = fields.UUID()
+    name = fields.String(allow_none=True, metadata={"description": "Its owner's own word for it."})
+    audience = fields.Enum(Audience, by_value=True)
+    platform = fields.String()
+    model = fields.String(allow_none=True)
+    app_version = fields.String(allow_none=True)
+    created_at = Moment()
+    last_used_at = Moment()
+    current = fields.Boolean(metadata={"description": "The one that asks."})
+
+
+class SessionsOut(Output):
+    items = fields.List(fields.Nested(SessionOut))
+
+
 class MeIn(Input):
     phone = string(8, 20, allow_none=True, metadata={"description": "A Vietnamese number."})
     locale = fields.String(validate=validate.OneOf(["vi", "en"]))

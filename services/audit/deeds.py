@@ -24,11 +24,20 @@ class Deed(enum.StrEnum):
     REPORT_REJECT = "report:reject"
     REPORT_RECONSIDER = "report:reconsider"
     REPORT_REOPEN = "report:reopen"
+    REPORT_GIVE_BACK = "report:give_back"
     REPORT_READ_REPORTER = "report:read_reporter"
+    REPORT_BLOCK_REPORTER = "report:block_reporter"
+    REPORT_UNBLOCK_REPORTER = "report:unblock_reporter"
     SESSION_START = "session:start"
     SESSION_ALARM = "session:alarm"
+    SESSION_RENAME = "session:rename"
+    SESSION_END = "session:end"
     ADMIN_SESSION_START = "admin_session:start"
     STAFF_INVITE = "staff:invite"
+    STAFF_RENAME = "staff:rename"
+    STAFF_CHANGE_ROLES = "staff:change_roles"
+    STAFF_DISABLE = "staff:disable"
+    STAFF_ENABLE = "staff:enable"
     CONSENT_GIVE = "consent:give"
     CONSENT_WITHDRAW = "consent:withdraw"
     DATA_REQUEST_SUBMIT = "data_request:submit"
@@ -76,14 +85,29 @@ _TITLES = {
     Deed.REPORT_REJECT: ("Không tiếp nhận phản ánh", "Rejected a report"),
     Deed.REPORT_RECONSIDER: ("Xem xét lại phản ánh", "Reconsidered a report"),
     Deed.REPORT_REOPEN: ("Mở lại phản ánh", "Reopened a report"),
+    Deed.REPORT_GIVE_BACK: (
+        "Đưa phản ánh về hàng đợi của đơn vị",
+        "Gave a colleague's report back to the department",
+    ),
+    Deed.REPORT_BLOCK_REPORTER: ("Tạm khoá người gửi phản ánh", "Had a reporter pause"),
+    Deed.REPORT_UNBLOCK_REPORTER: (
+        "Bỏ tạm khoá người gửi phản ánh",
+        "Ended the pause of a reporter",
+    ),
     Deed.REPORT_READ_REPORTER: ("Xem ai đã gửi phản ánh", "Looked at who sent a report"),
     Deed.SESSION_START: ("Đăng nhập", "Signed in"),
     Deed.SESSION_ALARM: (
         "Kết thúc phiên vì mã đăng nhập bị dùng lại",
         "Ended a session whose token was used twice",
     ),
+    Deed.SESSION_RENAME: ("Đặt tên thiết bị", "Named a device"),
+    Deed.SESSION_END: ("Kết thúc phiên đăng nhập", "Ended a session"),
     Deed.ADMIN_SESSION_START: ("Vào trang cán bộ", "Entered the staff view"),
     Deed.STAFF_INVITE: ("Mời cán bộ hoặc đổi vai trò", "Invited staff or changed their roles"),
+    Deed.STAFF_RENAME: ("Sửa họ tên cán bộ", "Corrected the name of a member of staff"),
+    Deed.STAFF_CHANGE_ROLES: ("Đổi vai trò cán bộ", "Changed the roles of a member of staff"),
+    Deed.STAFF_DISABLE: ("Khoá tài khoản cán bộ", "Disabled a member of staff"),
+    Deed.STAFF_ENABLE: ("Mở khoá tài khoản cán bộ", "Enabled a member of staff again"),
     Deed.CONSENT_GIVE: ("Đồng ý cho xử lý dữ liệu", "Gave consent"),
     Deed.CONSENT_WITHDRAW: ("Rút lại sự đồng ý", "Withdrew consent"),
     Deed.DATA_REQUEST_SUBMIT: (

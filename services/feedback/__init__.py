@@ -1,6 +1,12 @@
 """Reports: sending them, finding them, and moving them to their end."""
 
 from models.feedback import OPEN_STATES
+from services.feedback.blocks import (
+    MOST_DAYS,
+    block_of,
+    block_reporter,
+    lift_block,
+)
 from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
 from services.feedback.lists import mine, public_report, public_reports
 from services.feedback.reports import (
@@ -22,9 +28,10 @@ from services.feedback.transitions import (
     Transition,
     next_steps,
 )
-from services.feedback.workflow import Move, edit, move, rate, reopen
+from services.feedback.workflow import Move, edit, give_back, move, rate, reopen
 
 __all__ = [
+    "MOST_DAYS",
     "OPEN_STATES",
     "REJECTION_REASONS",
     "TRANSITIONS",
@@ -35,10 +42,14 @@ __all__ = [
     "ReportNotFound",
     "ReporterHidden",
     "Transition",
+    "block_of",
+    "block_reporter",
     "categories",
     "clock",
     "departments",
     "edit",
+    "give_back",
+    "lift_block",
     "mine",
     "move",
     "newer_than",

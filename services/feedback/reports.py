@@ -15,6 +15,7 @@ from models import (
     Department,
     Place,
     Report,
+    ReporterBlock,
     ReportEvent,
     ReportState,
     Upload,
@@ -23,7 +24,7 @@ from models import (
 )
 from models.feedback import OPEN_STATES, REPORT_NUMBERS
 from services import audit, calendar, limits, notifications, permissions, places, uploads
-from services.errors import Invalid, NotFound
+from services.errors import Forbidden, Invalid, NotFound
 from services.permissions import Action, Actor
 from services.text import tidy
 
@@ -31,6 +32,8 @@ PER_HOUR = 20
 # A phone may be a little ahead of us without its owner seeing the future.
 CLOCKS_DIFFER = dt.timedelta(minutes=5)
 LONGEST_AGO = dt.timedelta(days=366)
+# Where somebody who has to pause says that they should not; as data of the answer, for the app.
+APPEAL = {"method": "POST", "path": "/api/v1/me/data-requests", "kind": "object"}
 
 
 class ReportNotFound(NotFound):
@@ -61,6 +64,15 @@ class UnknownPlace(Invalid):
     """place_code names no commune or ward of the province."""
 
     vi = "place_code không phải là xã, phường của tỉnh."
+
+
+class ReporterBlocked(Forbidden):
+    """No reports are taken from you until {local_time}; a data request of kind object appeals."""
+
+    vi = (
+        "Bạn tạm thời không gửi được phản ánh đến {local_time}. "
+        "Nếu không đồng ý, hãy gửi yêu cầu về dữ liệu loại phản đối."
+    )
 
 
 class DescriptionBlank(Invalid):
@@ -100,9 +112,15 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
     """Take a citizen's report in, with its photos, deadlines, first notice and place.
 
     Raises:
-        UnknownCategory, DescriptionBlank, OccurrenceUnlikely, OutsideProvince, UnknownPlace,
-        uploads.UploadsUnusable, limits.RateLimited
+        ReporterBlocked, UnknownCategory, DescriptionBlank, OccurrenceUnlikely, OutsideProvince,
+        UnknownPlace, uploads.UploadsUnusable, limits.RateLimited
     """
+    if block := running_block(session, actor.id, at=at):
+        raise ReporterBlocked(
+            local_time=calendar.local_time(block.until),
+            until=block.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            appeal=APPEAL,
+        )
     limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
     category = open_category(session, draft.category)
     description = tidy(draft.description)
@@ -156,6 +174,22 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         code=report.code,
     )
     return load(session, actor, Report.id == report.id)
+
+
+def running_block(
+    session: Session, citizen_id: uuid.UUID, *, at: dt.datetime
+) -> ReporterBlock | None:
+    """The pause that this citizen has to make at this moment."""
+    return session.scalar(
+        select(ReporterBlock)
+        .where(
+            ReporterBlock.citizen_id == citizen_id,
+            ReporterBlock.until > at,
+            ReporterBlock.lifted_at.is_(None),
+        )
+        .order_by(ReporterBlock.until.desc())
+        .limit(1)
+    )
 
 
 def read(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:

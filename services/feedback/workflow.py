@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from models import Department, Report, ReportState, Visibility
-from services import audit, notifications, permissions, uploads
+from models.feedback import OPEN_STATES
+from services import audit, identity, notifications, permissions, uploads
 from services.errors import Conflict, Expired, Forbidden, Invalid, Stale
 from services.feedback import transitions
 from services.feedback.reports import (
@@ -21,7 +22,7 @@ from services.feedback.reports import (
     open_category,
 )
 from services.feedback.transitions import REJECTION_REASONS, Transition
-from services.permissions import Action, Actor, ActorKind
+from services.permissions import Action, Actor, ActorKind, Duty, Grant
 from services.text import tidy
 
 REOPENED_WITHIN_DAYS = {ActorKind.CITIZEN: 7, ActorKind.STAFF: 90}
@@ -242,6 +243,55 @@ def edit(
     return load(session, actor, Report.id == report_id)
 
 
+def give_back(
+    session: Session, actor: Actor, staff_id: uuid.UUID, *, keeps: Sequence[Grant], at: dt.datetime
+) -> int:
+    """Take open reports from a colleague who works on them no more, and say how many they were.
+
+    Each waits in its department's queue again, so that a colleague can claim it; what they may go
+    on working on by the roles that they keep stays with them. That offices change hands is no news
+    to the reporter, so the step is internal.
+    """
+    stays = permissions.workable(Actor(ActorKind.STAFF, staff_id, grants=tuple(keeps)))
+    reports = session.scalars(
+        select(Report)
+        .where(
+            Report.assignee_id == staff_id,
+            Report.state.in_(OPEN_STATES),
+            stays.is_not(true()),
+        )
+        .order_by(Report.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    for report in reports:
+        origin = report.state
+        report.assignee_id = None
+        if origin is ReportState.IN_PROGRESS:
+            report.state = ReportState.ASSIGNED
+        _touch(report, at)
+        append(
+            session,
+            report,
+            "give_back",
+            actor,
+            at=at,
+            from_state=origin.value,
+            to_state=report.state.value,
+            public=False,
+        )
+        audit.record(
+            session,
+            audit.Deed.REPORT_GIVE_BACK,
+            actor=actor,
+            by=permissions.may(actor, Duty.MANAGE_STAFF),
+            subject=("report", report.id),
+            at=at,
+            staff_id=str(staff_id),
+        )
+    return len(reports)
+
+
 def _locked(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
     report = session.scalar(
         select(Report)
@@ -328,6 +378,7 @@ def _apply(
     elif step.name in {"return", "reconsider"}:
         report.department_code, report.assignee_id = None, None
     elif step.name == "claim":
+        identity.hold_roles(session, actor)
         report.assignee_id = actor.id
     elif step.name == "resolve":
         report.resolved_at = at

@@ -1,11 +1,31 @@
 """People: signing in, sessions and their tokens, and the staff view's sessions."""
 
-from services.identity.admin import AdminVisit, enter_admin, leave_admin, visit_admin
+from services.identity.admin import (
+    AdminVisit,
+    enter_admin,
+    leave_admin,
+    visit_admin,
+)
+from services.identity.devices import (
+    SessionNotFound,
+    end_other_sessions,
+    end_session,
+    live_sessions,
+    rename_session,
+)
+from services.identity.ending import (
+    Revoked,
+    end_staff_sessions,
+    recently_revoked,
+    shut_out,
+    sign_out,
+)
 from services.identity.people import (
     NotStaff,
     PersonClaims,
     create_administrator,
     get_citizen,
+    hold_roles,
     update_me,
 )
 from services.identity.sessions import (
@@ -13,11 +33,9 @@ from services.identity.sessions import (
     InvalidGrant,
     TokenPair,
     count_attempt,
-    end_all,
-    recently_revoked,
+    count_refresh,
     refresh,
     sign_in,
-    sign_out,
     staff_actor,
 )
 
@@ -27,15 +45,24 @@ __all__ = [
     "InvalidGrant",
     "NotStaff",
     "PersonClaims",
+    "Revoked",
+    "SessionNotFound",
     "TokenPair",
     "count_attempt",
+    "count_refresh",
     "create_administrator",
-    "end_all",
+    "end_other_sessions",
+    "end_session",
+    "end_staff_sessions",
     "enter_admin",
     "get_citizen",
+    "hold_roles",
     "leave_admin",
+    "live_sessions",
     "recently_revoked",
     "refresh",
+    "rename_session",
+    "shut_out",
     "sign_in",
     "sign_out",
     "staff_actor",

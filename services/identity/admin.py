@@ -25,6 +25,8 @@ class AdminVisit:
 
     actor: Actor
     session_hash: bytes
+    acr: str | None
+    auth_time: dt.datetime | None
 
 
 def enter_admin(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.datetime) -> str:
@@ -37,7 +39,14 @@ def enter_admin(session: Session, claims: PersonClaims, *, vault: Vault, at: dt.
     staff = recognise_staff(session, citizen, claims, vault=vault)
     secret = new_secret()
     session.add(
-        AdminSession(token_hash=hashed(secret), staff_id=staff.id, created_at=at, last_seen_at=at)
+        AdminSession(
+            token_hash=hashed(secret),
+            staff_id=staff.id,
+            acr=claims.acr,
+            auth_time=claims.auth_time,
+            created_at=at,
+            last_seen_at=at,
+        )
     )
     audit.record(
         session,
@@ -67,10 +76,13 @@ def visit_admin(session: Session, secret: str, *, at: dt.datetime) -> AdminVisit
         return None
     if at - row.last_seen_at > TOUCH:
         row.last_seen_at = at
-    return AdminVisit(as_actor(row.staff, session_id=row.id), row.token_hash)
+    actor = as_actor(row.staff, session_id=row.id)
+    return AdminVisit(actor, row.token_hash, row.acr, row.auth_time)
 
 
 def leave_admin(session: Session, secret: str, *, at: dt.datetime) -> None:
     session.execute(
-        update(AdminSession).where(AdminSession.token_hash == hashed(secret)).values(ended_at=at)
+        update(AdminSession)
+        .where(AdminSession.token_hash == hashed(secret), AdminSession.ended_at.is_(None))
+        .values(ended_at=at)
     )

@@ -155,6 +155,25 @@ def recognise_staff(
     return staff
 
 
+def hold_roles(session: Session, actor: Actor) -> None:
+    """See that a member of staff still has the roles that `actor` was made with, and keep it so.
+
+    Whoever takes a role away waits for this transaction, and then finds what was done in it.
+
+    Raises:
+        NotStaff
+    """
+    staff = session.scalar(
+        select(Staff)
+        .where(Staff.id == actor.id, Staff.disabled_at.is_(None))
+        .options(selectinload(Staff.grants))
+        .with_for_update(read=True, of=Staff)
+        .execution_options(populate_existing=True)
+    )
+    if staff is None or set(as_actor(staff).grants) != set(actor.grants):
+        raise NotStaff
+
+
 def as_actor(staff: Staff, *, session_id: uuid.UUID | None = None) -> Actor:
     return Actor(
         kind=ActorKind.STAFF,
@@ -162,15 +181,13 @@ def as_actor(staff: Staff, *, session_id: uuid.UUID | None = None) -> Actor:
         session_id=session_id,
         acr=LEVEL_2,
         name=staff.name,
-        grants=tuple(
-            Grant(
-                grant.role,
-                grant.department_code,
-                None if grant.place_codes is None else frozenset(grant.place_codes),
-            )
-            for grant in staff.grants
-        ),
+        grants=tuple(as_grant(grant) for grant in staff.grants),
     )
+
+
+def as_grant(row: RoleGrant) -> Grant:
+    places = None if row.place_codes is None else frozenset(row.place_codes)
+    return Grant(row.role, row.department_code, places)
 
 
 def invite(
@@ -187,21 +204,12 @@ def invite(
     Raises:
         KeysUnfit, Unreadable
     """
-    # The row may still have the index of a former key, which no constraint can compare with ours.
-    indexes = vault.indexes(citizen_number)
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(indexes[-1].hex(), 0))
-    session.execute(select(lock))
-    staff = session.scalar(
-        select(Staff)
-        .where(Staff.number_index.in_(indexes))
-        .options(selectinload(Staff.grants))
-        .with_for_update(of=Staff)
-    )
+    staff = find_staff(session, citizen_number, vault=vault)
     if staff is None:
-        staff = Staff(id=new_id(), name=name, created_at=at)
-    keyring.provide(session, staff, vault=vault)
-    vault.write_number(staff, citizen_number)
-    session.add(staff)
+        staff = add_staff(session, citizen_number, vault=vault, name=name, at=at)
+    else:
+        keyring.provide(session, staff, vault=vault)
+        vault.write_number(staff, citizen_number)
     wanted = set(roles)
     staff.grants[:] = [
         grant for grant in staff.grants if (grant.role, grant.department_code) in wanted
@@ -219,6 +227,35 @@ def invite(
         at=at,
         roles=sorted(role.value for role, _ in wanted),
     )
+    return staff
+
+
+def find_staff(session: Session, citizen_number: str, *, vault: Vault) -> Staff | None:
+    """The staff row of this number, locked; without one nobody else can make it meanwhile."""
+    # The row may still have the index of a former key, which no constraint can compare with ours.
+    indexes = vault.indexes(citizen_number)
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(indexes[-1].hex(), 0))
+    session.execute(select(lock))
+    return session.scalar(
+        select(Staff)
+        .where(Staff.number_index.in_(indexes))
+        .options(selectinload(Staff.grants))
+        .with_for_update(of=Staff)
+    )
+
+
+def add_staff(
+    session: Session, citizen_number: str, *, vault: Vault, name: str, at: dt.datetime
+) -> Staff:
+    """A staff row without roles, for a number that `find_staff` did not find.
+
+    Raises:
+        KeysUnfit
+    """
+    staff = Staff(id=new_id(), name=name, version=1, created_at=at, grants=[])
+    keyring.provide(session, staff, vault=vault)
+    vault.write_number(staff, citizen_number)
+    session.add(staff)
     return staff
 
 

@@ -8,17 +8,18 @@ import base64
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from models import AdminSession, Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
+from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
 from services import audit, limits, notifications
 from services.errors import Unauthenticated
+from services.identity.ending import end
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
 from services.permissions import Actor, ActorKind
+from services.text import tidy
 from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
 from services.vault import Vault
 
@@ -26,6 +27,11 @@ from services.vault import Vault
 SLIDING = {Audience.CITIZEN: dt.timedelta(days=60), Audience.STAFF: dt.timedelta(minutes=30)}
 ABSOLUTE = {Audience.CITIZEN: dt.timedelta(days=180), Audience.STAFF: dt.timedelta(hours=10)}
 SAME_ANSWER = dt.timedelta(seconds=10)
+# An app needs one in ten minutes, and a few at once when its network is bad.
+REFRESHES_A_MINUTE = 60
+# Thousands of phones share one carrier's address.
+REFRESHES_A_MINUTE_FROM_ONE_ADDRESS = 3000
+MINUTE = dt.timedelta(minutes=1)
 
 
 class InvalidGrant(Unauthenticated):
@@ -63,7 +69,28 @@ def count_attempt(session: Session, address: str, *, at: dt.datetime) -> None:
     Raises:
         limits.RateLimited
     """
-    limits.take(session, f"login:{address}", limit=300, window=dt.timedelta(minutes=1), at=at)
+    limits.take(session, f"login:{address}", limit=300, window=MINUTE, at=at)
+
+
+def count_refresh(session: Session, token: str, address: str, *, at: dt.datetime) -> None:
+    """Guard the exchange of tokens, by session and loosely by address; no token is used by it.
+
+    Raises:
+        limits.RateLimited
+    """
+    of = session.scalar(
+        select(RefreshToken.session_id).where(RefreshToken.token_hash == hashed(token))
+    )
+    if of is not None:
+        limits.take(session, f"refresh:{of}", limit=REFRESHES_A_MINUTE, window=MINUTE, at=at)
+    # Last, since all who share an address wait for one another from here to the commit.
+    limits.take(
+        session,
+        f"refresh from:{address}",
+        limit=REFRESHES_A_MINUTE_FROM_ONE_ADDRESS,
+        window=MINUTE,
+        at=at,
+    )
 
 
 def sign_in(
@@ -78,7 +105,8 @@ def sign_in(
 ) -> TokenPair:
     """Start a session for the person of `claims` on this device.
 
-    A former session of the same installation ends, whoever's it was.
+    A former session of the same installation ends, and whatever somebody else has there: the
+    installation is this person's now. Whose second device it is, is told.
 
     Raises:
         NotStaff: audience staff without an invitation, or below level 2.
@@ -89,19 +117,17 @@ def sign_in(
         roles = as_actor(recognise_staff(session, citizen, claims, vault=vault)).roles
     installation = hashed(device.installation_id)
     # Two sign-ins at once on one phone wait for each other, so that one session is left.
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(installation.hex(), 0))
-    session.execute(select(lock))
-    _end(
-        session,
-        session.scalars(
-            select(DeviceSession.id).where(
+    notifications.hold_installation(session, installation)
+    _take_over(session, citizen, installation, audience, at=at)
+    is_first, is_known = session.execute(
+        select(
+            ~exists().where(DeviceSession.citizen_id == citizen.id),
+            exists().where(
+                DeviceSession.citizen_id == citizen.id,
                 DeviceSession.installation_hash == installation,
-                DeviceSession.audience == audience,
-                DeviceSession.revoked_at.is_(None),
-            )
-        ).all(),
-        at=at,
-    )
+            ),
+        )
+    ).one()
     started = DeviceSession(
         citizen_id=citizen.id,
         audience=audience,
@@ -127,6 +153,15 @@ def sign_in(
         at=at,
         audience=audience.value,
     )
+    if not is_first and not is_known:
+        notifications.tell(
+            session,
+            citizen.id,
+            "security_new_sign_in",
+            subject=("session", started.id),
+            at=at,
+            device=tidy(device.model or "") or device.platform,
+        )
     return _pair(started, token, keys=keys, roles=roles, at=at)
 
 
@@ -181,33 +216,6 @@ def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> Tok
     return _pair(current, next_token, keys=keys, roles=roles, at=at)
 
 
-def sign_out(session: Session, actor_session: uuid.UUID, *, at: dt.datetime) -> None:
-    """End one session; its access token is refused within seconds, its pushes stop at once."""
-    _end(session, [actor_session], at=at)
-
-
-def end_all(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> None:
-    """End every session of a person, in the app and in the staff view."""
-    alive = select(DeviceSession.id).where(
-        DeviceSession.citizen_id == citizen_id, DeviceSession.revoked_at.is_(None)
-    )
-    _end(session, session.scalars(alive).all(), at=at)
-    theirs = select(Staff.id).where(Staff.citizen_id == citizen_id)
-    session.execute(
-        update(AdminSession)
-        .where(AdminSession.staff_id.in_(theirs), AdminSession.ended_at.is_(None))
-        .values(ended_at=at)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def recently_revoked(session: Session, *, at: dt.datetime) -> frozenset[uuid.UUID]:
-    """Sessions that ended while an access token of theirs may still look valid."""
-    since = at - ACCESS_LIFE - dt.timedelta(minutes=1)
-    query = select(DeviceSession.id).where(DeviceSession.revoked_at >= since)
-    return frozenset(session.scalars(query))
-
-
 def staff_actor(
     session: Session, citizen_id: uuid.UUID, *, session_id: uuid.UUID | None = None
 ) -> Actor | None:
@@ -221,7 +229,10 @@ def staff_actor(
 
 
 def _is_over(current: DeviceSession, row: RefreshToken, *, at: dt.datetime) -> bool:
-    return current.revoked_at is not None or at >= min(row.expires_at, current.expires_at)
+    not_before = current.citizen.not_before
+    is_shut_out = not_before is not None and current.created_at < not_before
+    ends = min(row.expires_at, current.expires_at)
+    return current.revoked_at is not None or at >= ends or is_shut_out
 
 
 def _successor(
@@ -268,7 +279,7 @@ def _issue(
 
 def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None:
     """Two parties hold tokens of one session, so one of them stole: end it and tell the owner."""
-    _end(session, [current.id], at=at)
+    end(session, [current.id], "alarm", by=None, at=at)
     audit.record(
         session,
         audit.Deed.SESSION_ALARM,
@@ -285,32 +296,38 @@ def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None
     )
 
 
-def _end(session: Session, session_ids: Collection[uuid.UUID], *, at: dt.datetime) -> None:
-    if not session_ids:
-        return
-    # The sessions first, as registering a device locks them: this waits for one in progress.
-    session.execute(
-        update(DeviceSession)
-        .where(DeviceSession.id.in_(session_ids), DeviceSession.revoked_at.is_(None))
-        .values(revoked_at=at)
+def _take_over(
+    session: Session, citizen: Citizen, installation: bytes, audience: Audience, *, at: dt.datetime
+) -> None:
+    """End what was on this installation, but for this person's session of the other audience."""
+    query = select(DeviceSession.id).where(
+        DeviceSession.installation_hash == installation,
+        or_(DeviceSession.audience == audience, DeviceSession.citizen_id != citizen.id),
+        DeviceSession.revoked_at.is_(None),
     )
-    # They open nothing any more; said of each, so that one column tells when it may go.
+    by = Actor(ActorKind.CITIZEN, citizen.id)
+    end(session, session.scalars(query).all(), "replaced", by=by, at=at)
     session.execute(
-        update(RefreshToken)
-        .where(RefreshToken.session_id.in_(session_ids), RefreshToken.expires_at > at)
-        .values(expires_at=at)
-        .execution_options(synchronize_session=False)
+        delete(Device).where(
+            Device.installation_hash == installation, Device.citizen_id != citizen.id
+        )
     )
-    session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
 
 
 def _pair(
     current: DeviceSession, refresh_token: str, *, keys: Keys, roles: list[str], at: dt.datetime
 ) -> TokenPair:
-    claims = AccessClaims(current.citizen_id, current.id, current.audience, current.acr)
+    claims = AccessClaims(
+        citizen_id=current.citizen_id,
+        session_id=current.id,
+        audience=current.audience,
+        acr=current.acr,
+        auth_time=current.auth_time,
+        issued_at=at,
+    )
     sliding = min(at + SLIDING[current.audience], current.expires_at) - at
     return TokenPair(
-        access_token=keys.mint(claims, auth_time=current.auth_time, at=at),
+        access_token=keys.mint(claims),
         refresh_token=refresh_token,
         expires_in=int(ACCESS_LIFE.total_seconds()),
         refresh_expires_in=int(sliding.total_seconds()),

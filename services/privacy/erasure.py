@@ -84,7 +84,7 @@ def erase(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> bool:
         return False
     is_first_run = citizen.erased_at is None
     # First, and in the order in which signing in and refreshing take their locks.
-    identity.end_all(session, citizen_id, at=at)
+    identity.shut_out(session, citizen_id, "erased", by=None, at=at)
     _discard_files(session, citizen_id)
     # What refers to others comes before them, so that each row is still found by its way.
     for table in reversed(Base.metadata.sorted_tables):

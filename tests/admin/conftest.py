@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dev.journey import browse
-from models import Citizen, Role
+from models import Role
 from services import identity
 from services.identity.people import invite
 from tests import factories
@@ -63,8 +63,7 @@ def desk(app, session, clock):
 
 
 def enter(app, session, clock, staff):
-    citizen = session.get_one(Citizen, staff.citizen_id)
-    told = factories.claims_of(citizen, auth_time=clock.now)
+    told = factories.claims_of(factories.person_of(session, staff), auth_time=clock.now)
     secret = identity.enter_admin(session, told, vault=factories.VAULT, at=clock.now)
     session.commit()
     client = app.test_client()

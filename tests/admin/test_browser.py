@@ -131,6 +131,72 @@ def test_the_photos_are_drawn(sit_down, sent):
     assert photo.evaluate("image => image.naturalWidth") > 0
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+def test_somebody_is_invited_given_a_role_and_disabled(sit_down, office, javascript):
+    page = sit_down("dieuphoi2", java_script_enabled=javascript)
+    page.get_by_role("link", name="Cán bộ", exact=True).click()
+    page.get_by_role("link", name="Mời cán bộ").click()
+    page.get_by_label("Họ tên").fill("Lý Thị Mới")
+    page.get_by_label("Số định danh cá nhân").fill("019 099 000 001")
+    page.get_by_label("Vai trò").select_option("Điều phối")
+    page.get_by_text("Giới hạn theo xã, phường").click()
+    page.get_by_label("Bạch Thông").check()
+    page.get_by_role("button", name="Mời cán bộ").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã mời.")
+    expect(page.locator(".roles")).to_contain_text("Bạch Thông")
+
+    page.get_by_text("Thêm vai trò", exact=True).first.click()
+    page.get_by_role("combobox", name="Vai trò").select_option("Xử lý")
+    page.get_by_role("combobox", name="Đơn vị").select_option("Sở Xây dựng")
+    page.get_by_role("button", name="Thêm vai trò").click()
+    expect(page.get_by_role("status")).to_have_text("Đã lưu vai trò.")
+    page.get_by_role("button", name="Gỡ vai trò Điều phối").click()
+    expect(page.get_by_role("status")).to_have_text("Đã gỡ vai trò.")
+
+    page.get_by_text("Khoá tài khoản", exact=True).first.click()
+    page.get_by_role("button", name="Khoá tài khoản").click()
+    expect(page.get_by_text("Đã khoá", exact=True)).to_be_visible()
+    page.goto(f"{office.url}/admin/people?state=disabled")
+    expect(page.get_by_role("link", name="Lý Thị Mới")).to_be_visible()
+    assert page.complaints == []
+
+
+def test_a_dispatcher_has_the_author_of_a_report_pause(sit_down, sent):
+    page = sit_down("dieuphoi1")
+    open_report(page, sent)
+    page.get_by_text("Tạm khoá người gửi", exact=True).first.click()
+    page.get_by_label("Số ngày").fill("3")
+    page.get_by_label("Vì sao tạm khoá").fill("Lời lẽ xúc phạm.")
+    page.get_by_role("button", name="Tạm khoá người gửi").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã tạm khoá người gửi")
+    expect(page.get_by_text("Lời lẽ xúc phạm.")).to_be_visible()
+    assert "Nguyễn Thị Thử" not in page.content()
+
+    page.get_by_role("button", name="Bỏ tạm khoá").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã bỏ tạm khoá")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("width", [380, 1280])
+def test_the_pages_of_staff_are_wide_enough_for_everybody(sit_down, office, width):
+    page = sit_down("dieuphoi2", viewport={"width": width, "height": 800})
+    found = []
+    page.goto(f"{office.url}/admin/people")
+    addresses = ["/admin/people", "/admin/people/new"]
+    links = page.locator("tbody th a").all()
+    addresses += [link.get_attribute("href") for link in links]
+    for address in addresses:
+        page.goto(office.url + address)
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        if browser.AXE.exists():
+            found += complaints_of_axe(page)
+
+    assert len(addresses) == 2 + len(STAFF)
+    assert found == []
+
+
 def test_two_clerks_meet_and_nothing_typed_is_lost(sit_down, sent):
     first, second = sit_down("dieuphoi1"), sit_down("dieuphoi1")
     open_report(first, sent)

@@ -97,6 +97,7 @@ def test_every_code_has_a_word():
 PARTS = {
     "administrator": [
         "/admin/",
+        "/admin/people",
         "/admin/data-requests",
         "/admin/guardians",
         "/admin/breaches",

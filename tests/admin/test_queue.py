@@ -135,3 +135,9 @@ def test_what_the_page_asks_by_itself_is_not_sent_to_the_provider(client):
     answer = client.get("/admin/new", headers={"HX-Request": "true"})
 
     assert answer.status_code == 401
+
+
+def test_without_its_slash_the_address_leads_to_the_queue_by_path_alone(desk):
+    answer = desk().get("/admin")
+
+    assert (answer.status_code, answer.headers["Location"]) == (308, "/admin/")

@@ -352,3 +352,67 @@ def test_a_rating_is_shown(desk, session, report):
 
     assert "4/5" in page
     assert "Nhanh, cảm ơn." in page
+
+
+def pause(desk, report, step="block_reporter", **fields):
+    usual = {"days": "3", "reason": "Lời lẽ xúc phạm."} if step == "block_reporter" else {}
+    return desk.post(f"/admin/reports/{report.id}/block", step=step, **(usual | fields))
+
+
+def test_the_author_is_made_to_pause_without_being_shown(desk, report):
+    dispatcher = desk()
+
+    answer = pause(dispatcher, report)
+
+    page = dispatcher.page(answer.headers["Location"])
+    for shown in ("Đã tạm khoá người gửi", "Đến 26/11/2026 10:00", "Lời lẽ xúc phạm."):
+        assert shown in page
+    assert "Người Gửi Tin" not in page
+    assert 'value="block_reporter"' not in page
+    pause(dispatcher, report, "unblock_reporter")
+    assert 'value="block_reporter"' in page_of(dispatcher, report)
+
+
+def test_on_another_report_of_the_author_the_reason_is_not_told(desk, session, citizen, report):
+    other = factories.a_report(session, citizen)
+    dispatcher = desk()
+    pause(dispatcher, report)
+
+    page = page_of(dispatcher, other)
+
+    assert "Đến 26/11/2026 10:00" in page
+    assert "xúc phạm" not in page
+
+
+@pytest.mark.parametrize("fields", [{"days": "0"}, {"days": "91"}, {"reason": " "}])
+def test_a_pause_that_is_not_right_keeps_what_was_typed(desk, report, fields):
+    answer = pause(desk(), report, **fields)
+
+    assert answer.status_code == 422
+    assert "từ 1 đến 90 ngày" in answer.text
+    if "reason" not in fields:
+        assert "Lời lẽ xúc phạm." in answer.text
+
+
+def test_a_pause_that_a_colleague_made_meanwhile_is_told(desk, report):
+    pause(desk(), report)
+
+    answer = pause(desk(), report, reason="Tin giả.")
+
+    assert answer.status_code == 409
+    assert "đang bị tạm khoá đến 26/11/2026 10:00" in answer.text
+    assert "Tin giả." in answer.text
+
+
+@pytest.mark.parametrize(("step", "days"), [("nonsense", "3"), ("block_reporter", "x")])
+def test_a_pause_by_a_form_that_is_none_of_ours_is_refused(desk, report, step, days):
+    assert pause(desk(), report, step, days=days, reason="x").status_code == 400
+
+
+@pytest.mark.parametrize("role", ["handler", "leader"])
+def test_only_dispatchers_have_authors_pause(desk, report, role):
+    desk().move(report, "assign", department=STAND)
+    somebody = desk(role, STAND)
+
+    assert "block_reporter" not in page_of(somebody, report)
+    assert pause(somebody, report).status_code == 403

@@ -78,7 +78,7 @@ def test_over_https_the_cookies_are_bound_to_the_host(settings, database, clock)
     app = create_app(replace(settings, public_url="https://c.example.vn"), db=database, now=clock)
     admin.init_app(app)
 
-    answer = app.test_client().get("/admin/login")
+    answer = app.test_client().get("/admin/login", base_url="https://c.example.vn")
 
     attributes = cookie_of(answer, "__Host-admin-login").split("; ")
     assert {"Secure", "Path=/", "HttpOnly", "SameSite=Lax"} <= set(attributes)
@@ -299,6 +299,10 @@ def test_after_signing_in_nobody_is_sent_elsewhere(wanted):
         "/admin/data-requests?state=ended",
         "/admin/guardians/0193b3c4-0000-7000-8000-000000000000",
         "/admin/breaches",
+        "/admin/people",
+        "/admin/people?state=all",
+        "/admin/people/new",
+        "/admin/people/0193b3c4-0000-7000-8000-000000000000",
     ],
 )
 def test_pages_of_the_staff_view_are_returned_to(wanted):

@@ -238,7 +238,21 @@ OPAQUE = {
     "/admin/breaches/<uuid:breach_id>",
     "/admin/breaches/<uuid:breach_id>/notice",
 }
-DOOR = {"/admin/login", "/admin/callback", "/admin/signed-out", "/admin/static/<path:filename>"}
+# They tell of colleagues only.
+COLLEAGUES = {
+    "/api/v1/staff/people",
+    "/api/v1/staff/people/<uuid:person_id>",
+    "/admin/people",
+    "/admin/people/new",
+    "/admin/people/<uuid:person_id>",
+}
+DOOR = {
+    "/admin",
+    "/admin/login",
+    "/admin/callback",
+    "/admin/signed-out",
+    "/admin/static/<path:filename>",
+}
 
 
 def test_what_staff_can_read_is_known_here(app):
@@ -248,7 +262,7 @@ def test_what_staff_can_read_is_known_here(app):
         if rule.rule.startswith(("/api/v1/staff", "/admin")) and "GET" in rule.methods
     }
 
-    assert served == READABLE | OPAQUE | DOOR
+    assert served == READABLE | OPAQUE | COLLEAGUES | DOOR
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ class Stack:
         """The Authorization header of a citizen who signed in just now."""
         now = dt.datetime.now(dt.UTC)
         person = citizen if isinstance(citizen, uuid.UUID) else citizen.id
-        claims = AccessClaims(person, uuid.uuid4(), audience, LEVEL_2)
-        return f"Bearer {self.keys.mint(claims, auth_time=now, at=now)}"
+        claims = AccessClaims(person, uuid.uuid4(), audience, LEVEL_2, now, now)
+        return f"Bearer {self.keys.mint(claims)}"
 
     def _run(self, name: str, *command: str, **environment: str) -> Path:
         log = self.log(name)

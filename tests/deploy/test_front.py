@@ -241,3 +241,53 @@ def test_a_photo_may_be_kept_and_the_lack_of_one_may_not(stack, client):
     assert found.headers["Cache-Control"] == "max-age=1800, private, immutable"
     assert (lost.status_code, lost.json()["code"]) == (404, "not_found")
     assert lost.headers["Cache-Control"] == "private, no-store"
+
+
+def raw(stack, line, host):
+    """The head of the answer to a request that no client of HTTP would write."""
+    address = urlsplit(stack.url)
+    with socket.create_connection((address.hostname, address.port), 10) as connection:
+        head = f"GET {line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        received = b""
+        while piece := connection.recv(4096):
+            received += piece
+    return received.decode()
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/config", f"{PUBLIC}?limit=94", "/admin", "/admin/", "/healthz", "/nothing"]
+)
+def test_a_foreign_name_is_refused_also_where_an_answer_is_kept(client, path):
+    client.get(path)
+
+    answer = client.get(path, headers={"Host": "evil.test"})
+
+    assert answer.status_code == 400
+    assert "evil" not in answer.text + str(answer.headers)
+    assert client.get(path).status_code != 400
+
+
+def test_a_name_that_the_client_says_was_forwarded_is_not_believed(client):
+    answer = client.get("/api/v1/config", headers={"X-Forwarded-Host": "evil.test"})
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+def test_a_request_that_names_two_hosts_is_refused(stack, scheme):
+    own = urlsplit(stack.url).netloc
+
+    assert raw(stack, f"{scheme}://{own}/api/v1/config", own).startswith("HTTP/1.1 200 ")
+    for named, host in (("evil.test", own), (own, "evil.test"), (f"x{own}", own)):
+        answer = raw(stack, f"{scheme}://{named}/api/v1/config", host)
+        assert answer.startswith("HTTP/1.1 400 ")
+        assert '"code":"host_unknown"' in answer
+        assert "evil" not in answer
+
+
+def test_the_staff_view_without_its_slash_is_a_redirect_without_a_host(client):
+    answer = client.get("/admin")
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "/admin/login?next=%2Fadmin"

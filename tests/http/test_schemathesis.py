@@ -41,7 +41,7 @@ WITH_INPUT = [
     or any(parameter["in"] == "query" for parameter in operation.get("parameters", []))
 ]
 # Between them they may make every request of the staff.
-ROLES = (("dispatcher", None), ("auditor", None))
+ROLES = (("dispatcher", None), ("auditor", None), ("administrator", None))
 few = settings(derandomize=True, deadline=None, max_examples=6, database=None)
 
 
@@ -61,6 +61,7 @@ def things(session):
         "old_code": "05443",
         "installation_id": "i" * 32,
         "purpose": "research",
+        "person_id": str(factories.a_staff(session).id),
     }
 
 

@@ -12,6 +12,8 @@ FACTS = {
     "department": "Sở Xây dựng Mật",
     "text": "nội dung riêng {tư}",
     "due": "10:00 25/11/2026",
+    "device": "Điện thoại {riêng}",
+    "until": "01/12/2026",
 }
 PARTS = [(kind, locale) for kind in KINDS for locale in ("vi", "en")]
 
@@ -54,6 +56,7 @@ def test_every_kind_lives_long_enough_and_not_longer_than_fcm_keeps_it(kind):
 
 def test_a_security_notice_is_urgent_and_an_answer_to_a_report_is_not():
     assert KINDS["security_session_revoked"].lane == "urgent"
+    assert KINDS["security_new_sign_in"].lane == "urgent"
     assert KINDS["report_resolved"].lane == "normal"
 
 

@@ -96,6 +96,11 @@ def make_person(app, session, storage):
             at=factories.NOON,
         )
         factories.a_child(session, citizen)
+        dispatcher = factories.staff_actor(factories.a_staff(session))
+        feedback.block_reporter(
+            session, dispatcher, report.id, days=9, reason="Tin giả.", at=factories.NOON
+        )
+        feedback.lift_block(session, dispatcher, report.id, at=factories.NOON)
         wish = requests.Wish(DataRequestKind.VIEW, text="Xin xem.")
         requests.submit(session, actor, wish, vault=factories.VAULT, at=factories.NOON)
         session.commit()

@@ -30,6 +30,7 @@ from services.feedback.reports import (
     DescriptionBlank,
     OccurrenceUnlikely,
     OutsideProvince,
+    ReporterBlocked,
     UnknownCategory,
     UnknownPlace,
 )
@@ -123,6 +124,7 @@ def get_file(signed: str) -> Response:
     IdempotencyKeyMalformed,
     IdempotencyKeyReused,
     RequestInFlight,
+    ReporterBlocked,
     UnknownCategory,
     OutsideProvince,
     UnknownPlace,

@@ -32,6 +32,7 @@ from services.feedback.workflow import (
     UnknownDepartment,
     UnknownReason,
 )
+from services.identity import NotStaff
 from services.uploads import UploadsUnusable
 
 blp = Blueprint(
@@ -111,6 +112,7 @@ def edit(changes: dict[str, Any], report_id: uuid.UUID) -> Any:
     SameDepartment,
     UnknownCategory,
     UploadsUnusable,
+    NotStaff,
 )
 @blp.doc(parameters=[etags.HEADER])
 def move(asked: dict[str, Any], report_id: uuid.UUID) -> Any:
