@@ -12,7 +12,7 @@ from api.current import current
 from api.openapi import fails
 from models import Audience
 from services import identity, permissions
-from services.permissions import Actor, ActorKind, RecentSignInNeeded
+from services.permissions import LEVEL_2, Actor, ActorKind, RecentSignInNeeded
 from services.tokens import AccessClaims, TokenInvalid
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -40,23 +40,27 @@ def authenticate() -> None:
         raise TokenInvalid
     g.claims = claims
     g.actor = _staff(claims) if claims.audience is Audience.STAFF else _citizen(claims)
-    max_age = getattr(view, "max_age", None)
+    max_age, level = getattr(view, "needed_sign_in", (None, None))
     if max_age is not None and not permissions.is_recent(
-        claims.acr, claims.auth_time, max_age=max_age, at=current.now()
+        claims.acr, claims.auth_time, max_age=max_age, level=level, at=current.now()
     ):
         seconds = int(max_age.total_seconds())
-        raise RecentSignInNeeded(minutes=seconds // 60, max_age=seconds)
+        raise RecentSignInNeeded(minutes=seconds // 60, max_age=seconds, acr_values=level)
 
 
-def needs_recent_sign_in(max_age: dt.timedelta) -> Callable[[View], View]:
-    """Mark a view that wants a sign-in at level 2 not longer than `max_age` ago (RFC 9470).
+def needs_recent_sign_in(
+    max_age: dt.timedelta, *, level: str | None = LEVEL_2
+) -> Callable[[View], View]:
+    """Mark a view that wants a sign-in not longer than `max_age` ago (RFC 9470).
+
+    It has to be at `level`; None is for what citizens may do at any level.
 
     The app then sends the person to the provider again, with max_age, and comes back with tokens
     of a new session.
     """
 
     def mark(view: View) -> View:
-        view.max_age = max_age  # type: ignore[attr-defined]
+        view.needed_sign_in = (max_age, level)  # type: ignore[attr-defined]
         return fails(TokenInvalid, RecentSignInNeeded)(view)
 
     return mark

@@ -18,7 +18,7 @@ from api.messages import HTTP_DETAILS, TITLES, field_message
 from services import errors
 from services.keyring import KeysUnfit
 from services.limits import RateLimited
-from services.permissions import LEVEL_2, RecentSignInNeeded
+from services.permissions import RecentSignInNeeded
 from services.vault import Unreadable
 
 log = structlog.get_logger()
@@ -98,9 +98,11 @@ def handle_domain_error(error: errors.DomainError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, RecentSignInNeeded):
         # RFC 9470 section 3: what to ask the identity provider for.
+        level = error.facts["acr_values"]
         headers["WWW-Authenticate"] = (
             'Bearer error="insufficient_user_authentication", '
-            f'acr_values="{LEVEL_2}", max_age="{error.facts["max_age"]}"'
+            + (f'acr_values="{level}", ' if level else "")
+            + f'max_age="{error.facts["max_age"]}"'
         )
     if isinstance(error, RateLimited):
         # draft-ietf-httpapi-ratelimit-headers-10: the quota, and what is left of it.

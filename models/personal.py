@@ -201,8 +201,8 @@ _table(
     name                basic      yes
     citizen_id          none       no
     disabled_at         none       yes
-    created_at          none       yes
     version             none       no
+    created_at          none       yes
     """,
     people=("citizen_id",),
     erased="detached citizen_id",
@@ -296,23 +296,6 @@ _table(
     people=("report_id.reporter_id",),
     erased="detached actor_id",
 )
-_table(
-    "reporter_blocks",
-    "report_contact",
-    """
-    id                  none       yes
-    citizen_id          none       no
-    report_id           none       yes
-    until               none       yes
-    reason              basic      yes
-    blocked_by_id       none       no
-    created_at          none       yes
-    lifted_at           none       yes
-    lifted_by_id        none       no
-    """,
-    people=("citizen_id",),
-    erased="deleted",
-)
 # A photo shows what its report is about; which it is, the report says.
 _table(
     "uploads",
@@ -333,6 +316,23 @@ _table(
     people=("owner_id", "report_id.reporter_id"),
     # Those that no report took are deleted before.
     erased="detached owner_id",
+)
+_table(
+    "reporter_blocks",
+    "reporter_block",
+    """
+    id                  none       yes
+    citizen_id          none       no
+    report_id           none       yes
+    until               none       yes
+    reason              basic      yes
+    blocked_by_id       none       no
+    created_at          none       yes
+    lifted_at           none       yes
+    lifted_by_id        none       no
+    """,
+    people=("citizen_id",),
+    erased="deleted",
 )
 _impersonal(
     "categories",

@@ -161,7 +161,7 @@ KINDS: Mapping[str, Kind] = {
     "reporter_blocked": Kind(
         lane="normal",
         ttl=timedelta(days=3),
-        group="security",
+        group="account",
         inbox={
             "vi": Text(
                 "Tạm ngừng nhận phản ánh từ bạn",
@@ -180,7 +180,7 @@ KINDS: Mapping[str, Kind] = {
     "reporter_unblocked": Kind(
         lane="normal",
         ttl=timedelta(days=3),
-        group="security",
+        group="account",
         inbox={
             "vi": Text("Bạn gửi lại được phản ánh", "Việc tạm ngừng nhận phản ánh đã chấm dứt."),
             "en": Text("You can send reports again", "The pause for your reports has ended."),

@@ -21,11 +21,9 @@ _WORKERS = frozenset({Role.HANDLER, Role.LEADER})
 
 
 class RecentSignInNeeded(Unauthenticated):
-    """Please sign in again at level 2: for this the last time may be {minutes} minutes ago."""
+    """Please sign in again: for this the last time may be {minutes} minutes ago at most."""
 
-    vi = (
-        "Vui lòng đăng nhập lại ở mức 2: việc này cần lần đăng nhập không quá {minutes} phút trước."
-    )
+    vi = "Vui lòng đăng nhập lại: việc này cần lần đăng nhập không quá {minutes} phút trước."
 
 
 class ActorKind(enum.StrEnum):
@@ -172,10 +170,16 @@ def workable(actor: Actor, action: Action = Action.WORK) -> ColumnElement[bool]:
 
 
 def is_recent(
-    acr: str | None, auth_time: dt.datetime | None, *, max_age: dt.timedelta, at: dt.datetime
+    acr: str | None,
+    auth_time: dt.datetime | None,
+    *,
+    max_age: dt.timedelta,
+    level: str | None = LEVEL_2,
+    at: dt.datetime,
 ) -> bool:
-    """Whether somebody signed in at level 2 not longer than `max_age` ago (RFC 9470)."""
-    return acr == LEVEL_2 and auth_time is not None and at - auth_time <= max_age
+    """Whether somebody signed in not longer than `max_age` ago, at this level or any (RFC 9470)."""
+    reaches = level is None or acr == level
+    return reaches and auth_time is not None and at - auth_time <= max_age
 
 
 def _sees_reporter(actor: Actor, report: Report) -> Grant | None:

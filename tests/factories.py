@@ -176,13 +176,14 @@ def signed_in(
     person: Citizen | Staff,
     at: dt.datetime | None = None,
     installation_id: str | None = None,
+    auth_time: dt.datetime = NOON,
 ) -> TokenPair:
     """The tokens of somebody who signed in: a citizen, or staff with a staff token."""
     staff = isinstance(person, Staff)
     citizen = person_of(session, person) if staff else person
     pair = identity.sign_in(
         session,
-        claims_of(citizen),
+        claims_of(citizen, auth_time=auth_time),
         keys=app.extensions[EXTENSION].keys,
         vault=VAULT,
         audience=Audience.STAFF if staff else Audience.CITIZEN,
@@ -195,9 +196,15 @@ def signed_in(
     return pair
 
 
-def bearer(app, session: Session, person: Citizen | Staff, at: dt.datetime | None = None):
-    """The headers of somebody who signed in."""
-    pair = signed_in(app, session, person, at)
+def bearer(
+    app,
+    session: Session,
+    person: Citizen | Staff,
+    at: dt.datetime | None = None,
+    auth_time: dt.datetime = NOON,
+):
+    """The headers of somebody who signed in, at the provider at `auth_time`."""
+    pair = signed_in(app, session, person, at, auth_time=auth_time)
     return {"Authorization": f"Bearer {pair.access_token}"}
 
 

@@ -1,5 +1,6 @@
 """What somebody may ask about their own data: a copy of all of it, and its end."""
 
+import datetime as dt
 from typing import Any
 
 from flask import Response
@@ -19,6 +20,8 @@ blp = Blueprint("my_data", __name__, url_prefix="/api/v1", description="My data"
 
 EXPORT = "/api/v1/me/export"
 ASK_AGAIN_S = 30
+# Whoever found an unlocked phone must neither carry everything away nor delete it.
+RECENT = dt.timedelta(minutes=15)
 DOCUMENT = {
     "type": "object",
     "required": ["format", "made_at", "part", "next_part"],
@@ -34,6 +37,7 @@ DOCUMENT = {
 
 
 @blp.get("/me/export")
+@auth.needs_recent_sign_in(RECENT, level=None)
 @blp.arguments(ExportQuery, location="query")
 @blp.response(
     200,
@@ -74,6 +78,7 @@ def my_export(asked: dict[str, Any]) -> Response:
 
 
 @blp.post("/me/deletion")
+@auth.needs_recent_sign_in(RECENT, level=None)
 @blp.response(202, DeletionOut)
 def ask_deletion() -> Any:
     """Have my account and my personal data erased in seven days"""

@@ -9,6 +9,11 @@ revision = "0008"
 down_revision = "0007"
 
 
+def comment(pii: str, retention: str, export: str) -> str:
+    """What a column holds of a person, the policy that ends it, whether its person gets it."""
+    return f"pii={pii}; retention={retention}; export={export}"
+
+
 def upgrade() -> None:
     op.add_column(
         "citizens",
@@ -16,7 +21,7 @@ def upgrade() -> None:
             "not_before",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="pii=none; retention=account; export=no",
+            comment=comment("none", "account", "no"),
         ),
         if_not_exists=True,
     )
@@ -27,22 +32,18 @@ def upgrade() -> None:
             sa.Integer(),
             server_default="1",
             nullable=False,
-            comment="pii=none; retention=staff; export=no",
+            comment=comment("none", "staff", "no"),
         ),
         if_not_exists=True,
     )
     op.add_column(
         "device_sessions",
-        sa.Column(
-            "name", sa.Text(), nullable=True, comment="pii=basic; retention=session; export=yes"
-        ),
+        sa.Column("name", sa.Text(), nullable=True, comment=comment("basic", "session", "yes")),
         if_not_exists=True,
     )
     op.add_column(
         "admin_sessions",
-        sa.Column(
-            "acr", sa.Text(), nullable=True, comment="pii=none; retention=admin_session; export=yes"
-        ),
+        sa.Column("acr", sa.Text(), nullable=True, comment=comment("none", "admin_session", "yes")),
         if_not_exists=True,
     )
     op.add_column(
@@ -51,65 +52,53 @@ def upgrade() -> None:
             "auth_time",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="pii=none; retention=admin_session; export=yes",
+            comment=comment("none", "admin_session", "yes"),
         ),
         if_not_exists=True,
     )
     op.create_table(
         "reporter_blocks",
         sa.Column(
-            "id",
-            sa.Uuid(),
-            nullable=False,
-            comment="pii=none; retention=report_contact; export=yes",
+            "id", sa.Uuid(), nullable=False, comment=comment("none", "reporter_block", "yes")
         ),
         sa.Column(
-            "citizen_id",
-            sa.Uuid(),
-            nullable=False,
-            comment="pii=none; retention=report_contact; export=no",
+            "citizen_id", sa.Uuid(), nullable=False, comment=comment("none", "reporter_block", "no")
         ),
         sa.Column(
-            "report_id",
-            sa.Uuid(),
-            nullable=False,
-            comment="pii=none; retention=report_contact; export=yes",
+            "report_id", sa.Uuid(), nullable=False, comment=comment("none", "reporter_block", "yes")
         ),
         sa.Column(
             "until",
             sa.DateTime(timezone=True),
             nullable=False,
-            comment="pii=none; retention=report_contact; export=yes",
+            comment=comment("none", "reporter_block", "yes"),
         ),
         sa.Column(
-            "reason",
-            sa.Text(),
-            nullable=False,
-            comment="pii=basic; retention=report_contact; export=yes",
+            "reason", sa.Text(), nullable=False, comment=comment("basic", "reporter_block", "yes")
         ),
         sa.Column(
             "blocked_by_id",
             sa.Uuid(),
             nullable=False,
-            comment="pii=none; retention=report_contact; export=no",
+            comment=comment("none", "reporter_block", "no"),
         ),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
             nullable=False,
-            comment="pii=none; retention=report_contact; export=yes",
+            comment=comment("none", "reporter_block", "yes"),
         ),
         sa.Column(
             "lifted_at",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="pii=none; retention=report_contact; export=yes",
+            comment=comment("none", "reporter_block", "yes"),
         ),
         sa.Column(
             "lifted_by_id",
             sa.Uuid(),
             nullable=True,
-            comment="pii=none; retention=report_contact; export=no",
+            comment=comment("none", "reporter_block", "no"),
         ),
         sa.CheckConstraint("until > created_at", name=op.f("ck_reporter_blocks_ends_later")),
         sa.CheckConstraint(

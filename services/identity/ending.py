@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from models import AdminSession, Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
+from models import (
+    AdminSession,
+    Audience,
+    Citizen,
+    Device,
+    DeviceSession,
+    RefreshToken,
+    Staff,
+)
 from services import audit
 from services.permissions import Actor, ActorKind
 from services.tokens import ACCESS_LIFE

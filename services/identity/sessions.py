@@ -231,8 +231,8 @@ def staff_actor(
 def _is_over(current: DeviceSession, row: RefreshToken, *, at: dt.datetime) -> bool:
     not_before = current.citizen.not_before
     is_shut_out = not_before is not None and current.created_at < not_before
-    ends = min(row.expires_at, current.expires_at)
-    return current.revoked_at is not None or at >= ends or is_shut_out
+    has_ended = current.revoked_at is not None or at >= min(row.expires_at, current.expires_at)
+    return has_ended or is_shut_out
 
 
 def _successor(

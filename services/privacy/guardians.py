@@ -48,7 +48,7 @@ class NotAChild(Invalid):
     vi = "birth_date phải là ngày sinh của người dưới 16 tuổi và không ở tương lai."
 
 
-class NameBlank(Invalid):
+class ChildNameBlank(Invalid):
     """The name says nothing."""
 
     vi = "Họ tên đang để trống."
@@ -106,7 +106,7 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
     """Name a child; nobody acts for them until an administrator has confirmed the relation.
 
     Raises:
-        LevelTooLow, NameBlank, NotAChild, OwnNumber, AlreadyNamed, TooManyChildren,
+        LevelTooLow, ChildNameBlank, NotAChild, OwnNumber, AlreadyNamed, TooManyChildren,
         limits.RateLimited, KeysUnfit
     """
     if actor.acr != LEVEL_2:
@@ -114,7 +114,7 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
     limits.take(session, f"child:{actor.id}", limit=A_DAY, window=dt.timedelta(days=1), at=at)
     name = tidy(told.full_name)
     if not name:
-        raise NameBlank
+        raise ChildNameBlank
     if told.birth_date > _today(at) or not is_child(told.birth_date, at=at):
         raise NotAChild
     indexes = vault.indexes(told.citizen_number)

@@ -28,6 +28,7 @@ from models import (
     RateLimit,
     RefreshToken,
     Report,
+    ReporterBlock,
     ReportEvent,
     Upload,
 )
@@ -356,6 +357,19 @@ POLICIES = (
                     Report.state.not_in(OPEN_STATES),
                 ],
                 remove=_remove_contact,
+            ),
+        ),
+    ),
+    Policy(
+        name="reporter_block",
+        what="pauses of people who misused reports, and why",
+        ends="365 days after the pause ended",
+        source=NEEDED,
+        sweeps=(
+            Sweep(
+                model=ReporterBlock,
+                kept=365 * DAY,
+                since=func.least(ReporterBlock.until, ReporterBlock.lifted_at),
             ),
         ),
     ),

@@ -217,7 +217,7 @@ def test_what_cannot_be_right_is_refused(session, name, changes):
 
 
 def test_a_name_of_nothing_is_refused(name):
-    assert name(full_name=" \u200b ").json["code"] == "name_blank"
+    assert name(full_name=" \u200b ").json["code"] == "child_name_blank"
 
 
 def test_only_a_verified_identity_names_a_child(session, citizen):

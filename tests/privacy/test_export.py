@@ -242,7 +242,7 @@ def test_asking_again_while_it_is_made_makes_no_second_job(client, session, pers
 
 
 def test_two_who_ask_at_once_make_one_job(committed, settings):
-    app = create_app(settings, db=committed)
+    app = create_app(settings, db=committed, now=lambda: factories.NOON)
     with committed.sessions() as session:
         citizen = factories.a_citizen(session)
         headers = factories.bearer(app, session, citizen)
@@ -337,15 +337,17 @@ def test_who_has_no_key_yet_gets_one(client, session, context, citizen, headers,
     assert (answer.status_code, answer.json["citizen"]["number"]) == (200, None)
 
 
-def test_a_week_later_another_one_is_made(client, session, context, person, clock, storage):
+def test_a_week_later_another_one_is_made(app, client, session, context, person, clock, storage):
     client.get(ADDRESS, headers=person.headers)
     factories.do_jobs(session, context, export.TASK)
     (before,) = session.scalars(select(Export.id))
     clock.forward(days=6)
-    kept = client.get(ADDRESS, headers=person.headers)
+    again = factories.bearer(app, session, person.citizen, auth_time=clock.now)
+    kept = client.get(ADDRESS, headers=again)
     clock.forward(days=2)
+    later = factories.bearer(app, session, person.citizen, auth_time=clock.now)
 
-    asked = client.get(ADDRESS, headers=person.headers)
+    asked = client.get(ADDRESS, headers=later)
 
     assert (kept.status_code, asked.status_code) == (200, 202)
     assert session.scalars(select(Export.id)).all() != [before]
@@ -354,21 +356,23 @@ def test_a_week_later_another_one_is_made(client, session, context, person, cloc
         storage.get(export.key(before, 1))
 
 
-def test_one_whose_job_was_given_up_is_begun_again(client, session, person, clock):
+def test_one_whose_job_was_given_up_is_begun_again(app, client, session, person, clock):
     client.get(ADDRESS, headers=person.headers)
     (before,) = session.scalars(select(Export.id))
     clock.forward(days=4)
+    again = factories.bearer(app, session, person.citizen, auth_time=clock.now)
 
-    assert client.get(ADDRESS, headers=person.headers).status_code == 202
+    assert client.get(ADDRESS, headers=again).status_code == 202
     assert session.scalars(select(Export.id)).all() != [before]
 
 
-def test_it_is_given_five_times_a_day(client, headers, clock):
+def test_it_is_given_five_times_a_day(app, client, session, citizen, headers, clock):
     answers = [client.get(ADDRESS, headers=headers).status_code for _ in range(6)]
     clock.forward(hours=25)
+    again = factories.bearer(app, session, citizen, auth_time=clock.now)
 
     assert answers == [*[200] * 5, 429]
-    assert client.get(ADDRESS, headers=headers).status_code == 200
+    assert client.get(ADDRESS, headers=again).status_code == 200
 
 
 @pytest.mark.parametrize("part", ["2", "100000"])
@@ -436,3 +440,16 @@ def test_an_export_of_somebody_who_is_gone_leaves_no_files(session, context, per
 
     with pytest.raises(FileNotFoundError):
         storage.get(export.key(made.id, 1))
+
+
+@pytest.mark.parametrize(("method", "path"), [("get", ADDRESS), ("post", "/api/v1/me/deletion")])
+def test_whoever_holds_an_unlocked_phone_is_asked_to_sign_in(client, clock, headers, method, path):
+    clock.forward(minutes=15, seconds=1)
+
+    answer = client.open(path, method=method.upper(), headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (401, "recent_sign_in_needed")
+    assert answer.headers["WWW-Authenticate"] == (
+        'Bearer error="insufficient_user_authentication", max_age="900"'
+    )
+    assert answer.json["acr_values"] is None

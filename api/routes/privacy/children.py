@@ -15,9 +15,9 @@ from services.limits import RateLimited
 from services.privacy import guardians
 from services.privacy.guardians import (
     AlreadyNamed,
+    ChildNameBlank,
     ChildNotFound,
     LevelTooLow,
-    NameBlank,
     NotAChild,
     OwnNumber,
     TooManyChildren,
@@ -34,7 +34,7 @@ blp = Blueprint("children", __name__, url_prefix="/api/v1", description="Guardia
     IdempotencyKeyReused,
     RequestInFlight,
     LevelTooLow,
-    NameBlank,
+    ChildNameBlank,
     NotAChild,
     OwnNumber,
     AlreadyNamed,
