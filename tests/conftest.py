@@ -43,6 +43,8 @@ HEAVY = (
     "tests/deploy/",
     "tests/jobs/test_worker.py",
     "tests/admin/test_browser.py",
+    "tests/admin/test_sign_in.py",
+    "tests/simulators/test_thainguyen_id_pages.py",
     "tests/test_journey.py",
 )
 TEMPLATE = "ctn_template"

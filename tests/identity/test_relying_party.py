@@ -620,6 +620,7 @@ def test_an_issuer_may_have_a_path():
 # A provider that takes its time
 
 
+@pytest.mark.alone
 def test_a_provider_that_kept_somebody_waiting_is_left_alone_for_a_while(provider, party, seconds):
     sign_in(party)
     token = provider.app.view_functions["token"]
@@ -639,6 +640,7 @@ def test_a_provider_that_kept_somebody_waiting_is_left_alone_for_a_while(provide
     assert attempt(party) == "signed in"
 
 
+@pytest.mark.alone
 def test_what_is_known_of_the_provider_can_be_told_while_it_keeps_somebody_waiting(provider, party):
     sign_in(party)
     began = time.monotonic()
