@@ -104,7 +104,9 @@ def decide(
     Raises:
         UnknownPurpose, TextOutdated, limits.RateLimited
     """
-    limits.take(session, f"consent:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
+    if granted:
+        hour = dt.timedelta(hours=1)
+        limits.take(session, f"consent:{actor.id}", limit=PER_HOUR, window=hour, at=at)
     if purpose_code not in set(Purpose):
         raise UnknownPurpose
     purpose = Purpose(purpose_code)

@@ -265,10 +265,11 @@ def test_nobody_decides_for_somebody_else(app, client, session, citizen, put):
     assert not consents.has(session, other.id, Purpose.SATISFACTION_SURVEYS)
 
 
-def test_changing_ones_mind_has_a_limit(put):
-    statuses = [put(granted=number % 2 == 0).status_code for number in range(61)]
+def test_agreeing_has_a_limit_and_taking_it_back_has_none(put):
+    statuses = [put(granted=number % 2 == 0).status_code for number in range(121)]
 
-    assert statuses == [200] * 60 + [429]
+    assert statuses == [200] * 120 + [429]
+    assert put(granted=False).status_code == 200
 
 
 def test_the_list_takes_the_same_statements_however_long_the_history(
