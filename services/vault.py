@@ -1,9 +1,9 @@
 """Sealing what must not lie open in the database, and finding it again.
 
 Each person has a random key of their own (the data key), kept in their row, wrapped by a key that
-lies outside the database; destroying the wrapped key makes everything sealed with it unreadable.
-(Backups made before hold it until they are gone.) What is sealed is bound to its table, column and row, so that a value that was
-moved elsewhere does not open. See docs/adr/0007.
+lies outside the database; destroying the wrapped key makes everything sealed with it unreadable
+(backups made before hold it until they are gone). What is sealed is bound to its table, column and
+row, so that a value that was moved elsewhere does not open. See docs/adr/0007.
 
     data_key   01 | id of the wrapping key (1 byte) | nonce (12) | key (32) | tag (16)
     *_sealed   01 | nonce (12) | text | tag (16)

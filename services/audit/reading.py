@@ -21,7 +21,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
-from models import AuditCheckpoint, AuditEvent, AuditLink, Department, Staff
+from models import (
+    AuditCheckpoint,
+    AuditEvent,
+    AuditLink,
+    Citizen,
+    Department,
+    DeviceSession,
+    Report,
+    Staff,
+)
 from models.base import fetch
 from services import permissions
 from services.audit import chain, checkpoints
@@ -163,19 +172,37 @@ def search(
         query = query.where(AuditEvent.id < before)
     found = session.execute(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
     if before is None:
+        about = _whose(session, wanted)
         record(
             session,
             Deed.AUDIT_SEARCH,
             actor=actor,
             by=role,
             subject=("audit", None),
-            about=wanted.about,
+            about=about,
             purpose=Purpose.OVERSIGHT,
             at=at,
-            fields=["access_log"] if wanted.about else [],
+            fields=["access_log"] if about else [],
             filters={name: value for name, value in asdict(wanted).items() if value},
         )
     return found
+
+
+def _whose(session: Session, wanted: Search) -> uuid.UUID | None:
+    """The one citizen whose trail this search shows, by whatever it names them."""
+    if wanted.about is not None:
+        return wanted.about
+    ways: tuple[tuple[uuid.UUID | None, Select[Any]], ...] = (
+        (wanted.actor, select(Citizen.id).where(Citizen.id == wanted.actor)),
+        (wanted.subject, select(Citizen.id).where(Citizen.id == wanted.subject)),
+        (
+            wanted.subject,
+            select(DeviceSession.citizen_id).where(DeviceSession.id == wanted.subject),
+        ),
+        (wanted.subject, select(Report.reporter_id).where(Report.id == wanted.subject)),
+    )
+    found = (session.scalar(query) for named, query in ways if named is not None)
+    return next((citizen for citizen in found if citizen is not None), None)
 
 
 def standing(session: Session) -> Standing:

@@ -144,9 +144,14 @@ def test_a_search_is_recorded_once_with_what_was_looked_for(ask, session, audito
     }
 
 
-@pytest.mark.usefixtures("look")
-def test_whoever_is_searched_for_is_told(ask, app, client, session, citizen):
-    ask(about=str(citizen.id))
+@pytest.mark.parametrize("way", ["about", "actor", "subject", "their report", "their session"])
+def test_whoever_is_searched_for_is_told(ask, look, app, client, session, citizen, way):
+    device = factories.citizen_on_a_device(session, citizen).session_id
+    named = {
+        "their report": {"subject": str(look.subject_id)},
+        "their session": {"subject": str(device)},
+    }
+    ask(**named.get(way, {way: str(citizen.id)}))
 
     mine = client.get("/api/v1/me/access-log", headers=factories.bearer(app, session, citizen)).json
 
