@@ -86,6 +86,16 @@ def test_a_flood_of_slow_connections_holds_up_nobody(stack, first):
     assert max(took) <= PATIENCE_S
 
 
+def until(status, client):
+    """The first answer of this status, or the last one of ten seconds."""
+    for _ in range(50):
+        answer = client.get("/api/v1/config")
+        if answer.status_code == status:
+            break
+        time.sleep(0.2)
+    return answer
+
+
 def test_an_address_with_too_many_requests_under_way_is_told_to_come_again(postgres):
     with (
         tempfile.TemporaryDirectory(prefix="stack-") as directory,
@@ -95,11 +105,10 @@ def test_an_address_with_too_many_requests_under_way_is_told_to_come_again(postg
     ):
         stack.start_web("a")
         before = client.get("/api/v1/config")
+        # On a busy machine nginx needs its time to see them all come, and go.
         with a_flood(stack.url, SLOW_BODY, count=20):
-            time.sleep(1)
-            refused = client.get("/api/v1/config")
-        time.sleep(1)
-        after = client.get("/api/v1/config")
+            refused = until(503, client)
+        after = until(200, client)
 
     assert [before.status_code, refused.status_code, after.status_code] == [200, 503, 200]
     assert refused.headers["Retry-After"] == "1"
