@@ -31,7 +31,7 @@ from models import (
 )
 from notifications.memory import MemoryPush
 from services import identity
-from services.notifications import Registration, register_device
+from services.notifications import InstallationTaken, Registration, register_device
 from services.tokens import Keys, TokenInvalid
 from tests import factories
 from tests.conftest import a_database
@@ -414,11 +414,18 @@ def test_without_a_sign_in_an_installation_does_not_move(sign_in, session, citiz
     assert session.scalars(select(Device.value)).all() == ["the-owners"]
 
 
-def test_a_registration_while_another_signs_in_leaves_no_device_of_the_former(committed, settings):
+@pytest.mark.parametrize(
+    ("was_there", "refusal"), [(True, TokenInvalid), (False, InstallationTaken)]
+)
+def test_a_registration_while_another_signs_in_leaves_no_device_of_the_former(
+    committed, settings, was_there, refusal
+):
+    """The former citizen asks from a session on this installation, or from one elsewhere."""
     keys = create_app(settings, db=committed).extensions[EXTENSION].keys
     installation = "i" * 32
     with committed.sessions() as own:
-        former = factories.citizen_on_a_device(own, factories.a_citizen(own), installation)
+        citizen = factories.a_citizen(own)
+        former = factories.citizen_on_a_device(own, citizen, installation if was_there else None)
     registration = Registration(platform="android", kind="token", value="the-phone")
 
     def register():
@@ -439,7 +446,7 @@ def test_a_registration_while_another_signs_in_leaves_no_device_of_the_former(co
             registering = thread.submit(register)
             time.sleep(0.3)
             assert not registering.done()
-        with pytest.raises(TokenInvalid):
+        with pytest.raises(refusal):
             registering.result()
 
     with committed.sessions() as own:
