@@ -8,10 +8,11 @@ from typing import Any
 from flask import Blueprint, Response, redirect
 from werkzeug.wrappers import Response as AnyResponse
 
-from admin import door, forms, page
+from admin import door, forms, page, sign_in
 from api.current import current
 from models import Child
 from services.errors import BadRequest, DomainError, Forbidden, NotFound
+from services.permissions import SENSITIVE
 from services.privacy import checks
 from services.privacy.checks import Look, OwnRelation
 
@@ -42,6 +43,8 @@ def show(child_id: uuid.UUID) -> Response:
 @blp.post("/<uuid:child_id>/look")
 def look(child_id: uuid.UUID) -> Response:
     """Show what was told: an action of its own, because each look is recorded."""
+    if asked := sign_in.asked_again(SENSITIVE, back=f"{HOME}/{child_id}"):
+        return asked
     return _page(child_id, look=_look(child_id))
 
 

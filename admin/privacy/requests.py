@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from admin import door, forms, page
+from admin import door, forms, page, sign_in
 from api.current import current
 from services.errors import BadRequest, DomainError, Forbidden, NotFound
+from services.permissions import SENSITIVE
 from services.privacy import desk
 from services.privacy.desk import Cursor, Given, Person
 
@@ -56,6 +57,8 @@ def show(request_id: uuid.UUID) -> Response:
 @blp.post("/<uuid:request_id>/person")
 def person(request_id: uuid.UUID) -> Response:
     """Show who asked: an action of its own, because each look is recorded."""
+    if asked := sign_in.asked_again(SENSITIVE, back=f"{HOME}/{request_id}"):
+        return asked
     with current.db.transaction() as session:
         found = desk.read_person(
             session, door.visit().actor, request_id, vault=current.vault, at=current.now()

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import re
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import func, select
 
-from models import AdminSession, AuditEvent, Staff
+from models import AdminSession, AuditEvent, DataRequestKind, Staff
+from services.privacy import requests
 from tests import factories
 from tests.admin.conftest import enter
 
@@ -68,11 +70,15 @@ def test_who_would_type_in_vain_is_told_before(administrator, handler, clock):
     assert administrator.get("/admin/people").status_code == 200
 
 
-def test_a_look_at_a_name_wants_a_sign_in_within_four_hours(desk, report, session, clock):
-    dispatcher = desk()
+def work_for_four_hours(desk, clock):
     for _ in range(9):
         clock.forward(minutes=27)
-        dispatcher.get("/admin/")
+        desk.get("/admin/")
+
+
+def test_a_look_at_a_name_wants_a_sign_in_within_four_hours(desk, report, session, clock):
+    dispatcher = desk()
+    work_for_four_hours(dispatcher, clock)
     asked = dispatcher.post(f"/admin/reports/{report.id}/reporter")
 
     assert asked.status_code == 401
@@ -83,6 +89,30 @@ def test_a_look_at_a_name_wants_a_sign_in_within_four_hours(desk, report, sessio
     assert session.scalar(looks) == 0
     again = enter(dispatcher.client.application, session, clock, dispatcher.staff)
     assert "Người Gửi Tin" in again.post(f"/admin/reports/{report.id}/reporter").text
+
+
+def test_so_does_a_look_at_who_asked_about_their_data_or_named_a_child(
+    administrator, session, citizen, clock
+):
+    wish = requests.Wish(DataRequestKind.VIEW, text="Xin xem.")
+    actor = factories.citizen_actor(citizen)
+    asked = requests.submit(session, actor, wish, vault=factories.VAULT, at=factories.NOON)
+    session.commit()
+    looks = {
+        f"/admin/data-requests/{asked.id}": "person",
+        f"/admin/guardians/{factories.a_child(session, citizen)}": "look",
+    }
+    work_for_four_hours(administrator, clock)
+
+    for address, look in looks.items():
+        answer = administrator.post(f"{address}/{look}")
+
+        assert answer.status_code == 401
+        assert "không quá 4 giờ trước" in answer.text
+        assert f"next={quote(address, safe='')}" in answer.text
+        assert "Người Gửi Tin" not in answer.text
+    seen = select(func.count()).where(AuditEvent.about_id.is_not(None))
+    assert session.scalar(seen) == 0
 
 
 @pytest.mark.parametrize("acr", [None, "urn:thainguyen:loa:1"])
