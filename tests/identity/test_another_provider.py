@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 
 import admin
 from api.app import create_app
-from api.current import EXTENSION
 from models import AdminSession, Role
 from services.identity.people import invite
 from settings import Settings
@@ -193,8 +192,14 @@ def test_who_comes_back_is_the_same_person(app, issuer):
 
 
 def test_staff_sign_in_at_the_level_that_the_setting_names(app, session):
-    index = app.extensions[EXTENSION].keys.number_index(PEOPLE["an"]["national_number"])
-    invite(session, index, name="Cán bộ", roles=[(Role.DISPATCHER, None)], at=factories.NOON)
+    invite(
+        session,
+        PEOPLE["an"]["national_number"],
+        vault=factories.VAULT,
+        name="Cán bộ",
+        roles=[(Role.DISPATCHER, None)],
+        at=factories.NOON,
+    )
     session.commit()
 
     _, too_low = sign_in_at_a_desk(app, LOW)
