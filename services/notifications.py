@@ -36,6 +36,8 @@ from services.tokens import TokenInvalid, hashed
 GONE = frozenset({Outcome.UNREGISTERED, Outcome.SENDER_MISMATCH})
 FINAL = GONE | {Outcome.DELIVERED_TO_FCM, Outcome.INVALID}
 PUSH_TASK = "push"
+# The one message that is pushed to a device whose session has ended: it tells of that end.
+SESSION_REVOKED = "security_session_revoked"
 
 
 class MessageNotFound(NotFound):
@@ -239,6 +241,9 @@ def undelivered(
     message = session.get(InboxMessage, message_id)
     if message is None:
         return []
+    reached = _is_alive(at)
+    if message.kind == SESSION_REVOKED:
+        reached |= DeviceSession.id == message.subject_id
     rows = session.execute(
         select(Device, Citizen.locale)
         .join(Citizen, Citizen.id == Device.citizen_id)
@@ -248,7 +253,7 @@ def undelivered(
         )
         .where(
             Device.citizen_id == message.citizen_id,
-            _is_alive(at),
+            reached,
             Delivery.outcome.is_(None) | Delivery.outcome.not_in(FINAL),
         )
         .with_for_update(of=Device)

@@ -169,7 +169,8 @@ def test_who_has_no_number_and_no_key_is_passed_by(rotate, session, people):
 
 def test_what_does_not_open_is_counted_and_left(rotate, session, people):
     citizens, _ = people
-    citizens[0].data_key = spoiled = citizens[0].data_key[:-1] + b"?"
+    sound = citizens[0].data_key
+    citizens[0].data_key = spoiled = sound[:-1] + bytes([sound[-1] ^ 1])
     session.commit()
 
     result = rotate()

@@ -92,10 +92,13 @@ def end(
     *,
     by: Actor | None,
     at: dt.datetime,
+    keeps_devices: bool = False,
 ) -> None:
     """End sessions, record it, and stop the pushes to their devices; `reason` is a code.
 
-    `by` is None for what the system does by itself.
+    `by` is None for what the system does by itself. With `keeps_devices` their addresses stay
+    for the push that tells of this end, until services.privacy.retention removes them; nothing
+    else is pushed there (services.notifications.undelivered).
     """
     if not session_ids:
         return
@@ -113,7 +116,8 @@ def end(
         .values(expires_at=at)
         .execution_options(synchronize_session=False)
     )
-    session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
+    if not keeps_devices:
+        session.execute(delete(Device).where(Device.session_id.in_(session_ids)))
     for session_id in ended:
         audit.record(
             session,

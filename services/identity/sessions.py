@@ -279,7 +279,8 @@ def _issue(
 
 def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None:
     """Two parties hold tokens of one session, so one of them stole: end it and tell the owner."""
-    end(session, [current.id], "alarm", by=None, at=at)
+    # Who has one phone would hear nothing of it otherwise.
+    end(session, [current.id], "alarm", by=None, at=at, keeps_devices=True)
     audit.record(
         session,
         audit.Deed.SESSION_ALARM,
@@ -290,7 +291,7 @@ def _alarm(session: Session, current: DeviceSession, *, at: dt.datetime) -> None
     notifications.tell(
         session,
         current.citizen_id,
-        "security_session_revoked",
+        notifications.SESSION_REVOKED,
         subject=("session", current.id),
         at=at,
     )

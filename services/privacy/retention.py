@@ -43,6 +43,7 @@ BATCH = 500
 # No statement may run for long, so a first look after years does not count to the end.
 LOOK_AT = 50_000
 DAY = dt.timedelta(days=1)
+HOUR = dt.timedelta(hours=1)
 
 Keys = Sequence[Any]
 Conditions = Sequence[ColumnElement[bool]]
@@ -217,12 +218,12 @@ POLICIES = (
     Policy(
         name="device",
         what="addresses of phones for pushes",
-        ends="with the session",
+        ends="with the session, an hour later where it has to be told why it ended",
         source=NEEDED,
         sweeps=(
             Sweep(
                 model=Device,
-                kept=0 * DAY,
+                kept=HOUR,
                 since=select(_SESSION_END)
                 .where(DeviceSession.id == Device.session_id)
                 .correlate(Device)

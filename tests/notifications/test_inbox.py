@@ -115,6 +115,36 @@ def test_a_phone_that_changed_hands_hears_nothing_of_its_former_owner(
     assert phones.sent == []
 
 
+def test_the_only_phone_of_somebody_hears_that_a_stranger_had_their_session_and_nothing_after(
+    app, client, session, citizen, context, phones, clock
+):
+    pair = factories.signed_in(app, session, citizen, at=clock())
+    actor = replace(
+        factories.citizen_actor(citizen), session_id=session.scalar(select(DeviceSession.id))
+    )
+    registration = Registration(platform="android", kind="token", value="the-only-phone")
+    register_device(session, actor, "i" * 32, registration, at=clock())
+    session.commit()
+
+    def refresh(token):
+        clock.forward(minutes=1)
+        answer = client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+        return answer.json.get("refresh_token")
+
+    refresh(refresh(pair.refresh_token))
+    assert refresh(pair.refresh_token) is None
+    alarm = last_message(session, citizen)
+
+    tasks.push(context, alarm.id)
+    factories.a_report(session, citizen)
+    tasks.push(context, last_message(session, citizen).id)
+
+    assert alarm.kind == "security_session_revoked"
+    assert [(each.address.value, each.notification_id) for each in phones.sent] == [
+        ("the-only-phone", alarm.id)
+    ]
+
+
 @pytest.mark.parametrize(
     ("installation", "body", "code"),
     [

@@ -155,7 +155,7 @@ class World:
             locale="vi",
             last_seen_at=started,
         )
-        self.note(device, is_kept=end >= NOW)
+        self.note(device, is_kept=end >= NOW - HOUR)
         before = None
         for number, used in enumerate(sorted(tokens)):
             # As they are issued and as the end of a session leaves them.
