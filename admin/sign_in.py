@@ -105,10 +105,15 @@ def callback() -> Response:
         redirect_uri=_redirect_uri(),
         since=attempt.begun,
     )
-    with current.db.transaction() as session:
-        # Nothing that lay in this browser before is good for anything afterwards.
-        identity.leave_admin(session, door.secret(), at=current.now())
-        secret = identity.enter_admin(session, claims, vault=current.vault, at=current.now())
+    try:
+        with current.db.transaction() as session:
+            # Nothing that lay in this browser before is good for anything afterwards.
+            identity.leave_admin(session, door.secret(), at=current.now())
+            secret = identity.enter_admin(session, claims, vault=current.vault, at=current.now())
+    except identity.NotStaff:
+        with current.db.transaction() as session:
+            identity.note_refusal(session, claims, "view", at=current.now())
+        raise
     response = make_response(redirect(attempt.next, HTTPStatus.SEE_OTHER))
     door.admit(response, secret)
     return response

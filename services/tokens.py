@@ -95,8 +95,9 @@ class Keys:
             ]
         }
 
-    def mint(self, claims: AccessClaims) -> str:
-        """An access token (RFC 9068) of ten minutes."""
+    def mint(self, claims: AccessClaims, *, until: dt.datetime | None = None) -> str:
+        """An access token (RFC 9068) of ten minutes, or less where its session ends at `until`."""
+        end = claims.issued_at + ACCESS_LIFE
         payload = {
             "iss": self.issuer,
             "aud": claims.audience.value,
@@ -105,7 +106,7 @@ class Keys:
             "acr": claims.acr,
             "auth_time": int(claims.auth_time.timestamp()),
             "iat": int(claims.issued_at.timestamp()),
-            "exp": int((claims.issued_at + ACCESS_LIFE).timestamp()),
+            "exp": int(min(end, until or end).timestamp()),
             "jti": secrets.token_urlsafe(12),
         }
         headers = {"kid": self.key_id, "typ": "at+jwt"}

@@ -281,7 +281,7 @@ def test_two_requests_make_one_key_for_one_person(committed):
         assert seen.data_key is None
         with committed.transaction() as quick:
             meet(quick, replace(told, phone=None), vault=VAULT, at=NOON)
-        update_me(slow, actor, vault=VAULT, phone="0987654321")
+        update_me(slow, actor, vault=VAULT, at=NOON, phone="0987654321")
 
     with committed.reading() as session:
         kept = session.get_one(Citizen, citizen.id)

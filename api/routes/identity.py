@@ -86,16 +86,21 @@ def login(asked: dict[str, Any]) -> Any:
         nonce=asked["nonce"],
         redirect_uri=asked["redirect_uri"],
     )
-    with current.db.transaction() as session:
-        return identity.sign_in(
-            session,
-            claims,
-            keys=current.keys,
-            vault=current.vault,
-            audience=asked["audience"],
-            device=identity.DeviceFacts(**asked["device"]),
-            at=current.now(),
-        )
+    try:
+        with current.db.transaction() as session:
+            return identity.sign_in(
+                session,
+                claims,
+                keys=current.keys,
+                vault=current.vault,
+                audience=asked["audience"],
+                device=identity.DeviceFacts(**asked["device"]),
+                at=current.now(),
+            )
+    except identity.NotStaff:
+        with current.db.transaction() as session:
+            identity.note_refusal(session, claims, "api", at=current.now())
+        raise
 
 
 @blp.post("/auth/refresh")
@@ -143,7 +148,10 @@ def me() -> Any:
 def update_me(changes: dict[str, Any]) -> Any:
     """Change the phone number, the language or the home place"""
     with current.db.transaction() as session:
-        return _me(identity.update_me(session, auth.actor(), vault=current.vault, **changes))
+        changed = identity.update_me(
+            session, auth.actor(), vault=current.vault, at=current.now(), **changes
+        )
+        return _me(changed)
 
 
 @blp.get("/me/sessions")

@@ -33,6 +33,8 @@ class Deed(enum.StrEnum):
     SESSION_RENAME = "session:rename"
     SESSION_END = "session:end"
     ADMIN_SESSION_START = "admin_session:start"
+    ADMIN_SESSION_END = "admin_session:end"
+    STAFF_REFUSE_ENTRY = "staff:refuse_entry"
     STAFF_INVITE = "staff:invite"
     STAFF_RENAME = "staff:rename"
     STAFF_CHANGE_ROLES = "staff:change_roles"
@@ -47,6 +49,7 @@ class Deed(enum.StrEnum):
     DATA_REQUEST_EXTEND = "data_request:extend"
     DATA_REQUEST_INVOLVE = "data_request:involve"
     DATA_REQUEST_READ_PERSON = "data_request:read_person"
+    CITIZEN_EDIT = "citizen:edit"
     CITIZEN_ASK_DELETION = "citizen:ask_deletion"
     CITIZEN_UNDO_DELETION = "citizen:undo_deletion"
     CITIZEN_ERASE = "citizen:erase"
@@ -103,6 +106,11 @@ _TITLES = {
     Deed.SESSION_RENAME: ("Đặt tên thiết bị", "Named a device"),
     Deed.SESSION_END: ("Kết thúc phiên đăng nhập", "Ended a session"),
     Deed.ADMIN_SESSION_START: ("Vào trang cán bộ", "Entered the staff view"),
+    Deed.ADMIN_SESSION_END: ("Rời trang cán bộ", "Left the staff view"),
+    Deed.STAFF_REFUSE_ENTRY: (
+        "Bị từ chối vào khu vực cán bộ",
+        "Was refused where only staff may enter",
+    ),
     Deed.STAFF_INVITE: ("Mời cán bộ hoặc đổi vai trò", "Invited staff or changed their roles"),
     Deed.STAFF_RENAME: ("Sửa họ tên cán bộ", "Corrected the name of a member of staff"),
     Deed.STAFF_CHANGE_ROLES: ("Đổi vai trò cán bộ", "Changed the roles of a member of staff"),
@@ -129,6 +137,7 @@ _TITLES = {
         "Xem ai đã gửi yêu cầu về dữ liệu",
         "Looked at who sent a request about data",
     ),
+    Deed.CITIZEN_EDIT: ("Sửa thông tin tài khoản", "Changed the account's data"),
     Deed.CITIZEN_ASK_DELETION: ("Yêu cầu xóa tài khoản", "Asked for the account to be deleted"),
     Deed.CITIZEN_UNDO_DELETION: ("Rút yêu cầu xóa tài khoản", "Kept the account after all"),
     Deed.CITIZEN_ERASE: ("Xóa tài khoản", "Deleted an account"),

@@ -26,6 +26,7 @@ from services.identity.people import (
     create_administrator,
     get_citizen,
     hold_roles,
+    note_refusal,
     update_me,
 )
 from services.identity.sessions import (
@@ -59,6 +60,7 @@ __all__ = [
     "hold_roles",
     "leave_admin",
     "live_sessions",
+    "note_refusal",
     "recently_revoked",
     "refresh",
     "rename_session",

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from models import AdminSession, Staff
@@ -81,8 +81,19 @@ def visit_admin(session: Session, secret: str, *, at: dt.datetime) -> AdminVisit
 
 
 def leave_admin(session: Session, secret: str, *, at: dt.datetime) -> None:
-    session.execute(
-        update(AdminSession)
+    row = session.scalar(
+        select(AdminSession)
         .where(AdminSession.token_hash == hashed(secret), AdminSession.ended_at.is_(None))
-        .values(ended_at=at)
+        .options(joinedload(AdminSession.staff).selectinload(Staff.grants))
+        .with_for_update(of=AdminSession)
+    )
+    if row is None:
+        return
+    row.ended_at = at
+    audit.record(
+        session,
+        audit.Deed.ADMIN_SESSION_END,
+        actor=as_actor(row.staff),
+        subject=("staff", row.staff_id),
+        at=at,
     )

@@ -103,7 +103,9 @@ def get_citizen(session: Session, actor: Actor) -> Citizen:
     return citizen
 
 
-def update_me(session: Session, actor: Actor, *, vault: Vault, **changes: Any) -> Citizen:
+def update_me(
+    session: Session, actor: Actor, *, vault: Vault, at: dt.datetime, **changes: Any
+) -> Citizen:
     """Change the language, the home place or the phone number.
 
     Raises:
@@ -124,6 +126,15 @@ def update_me(session: Session, actor: Actor, *, vault: Vault, **changes: Any) -
         if code and (place is None or place.level == 1):
             raise UnknownHomePlace
         citizen.home_place_code = code
+    if changes:
+        audit.record(
+            session,
+            audit.Deed.CITIZEN_EDIT,
+            actor=actor,
+            subject=("citizen", actor.id),
+            at=at,
+            changed=sorted(changes),
+        )
     return citizen
 
 
@@ -153,6 +164,24 @@ def recognise_staff(
     keyring.provide(session, staff, vault=vault)
     vault.write_number(staff, claims.citizen_number)
     return staff
+
+
+def note_refusal(session: Session, claims: PersonClaims, door: str, *, at: dt.datetime) -> None:
+    """Record that somebody was refused where only staff may enter; `door` is "view" or "api".
+
+    Who is no citizen here yet does not become one by it, and stays unnamed.
+    """
+    known = session.scalar(
+        select(Citizen.id).where(Citizen.issuer == claims.issuer, Citizen.subject == claims.subject)
+    )
+    audit.record(
+        session,
+        audit.Deed.STAFF_REFUSE_ENTRY,
+        actor=Actor(ActorKind.CITIZEN, known) if known else None,
+        subject=("staff", None),
+        at=at,
+        door=door,
+    )
 
 
 def hold_roles(session: Session, actor: Actor) -> None:

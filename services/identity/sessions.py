@@ -16,16 +16,17 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from models import Audience, Citizen, Device, DeviceSession, RefreshToken, Staff
 from services import audit, limits, notifications
 from services.errors import Unauthenticated
+from services.identity import admin
 from services.identity.ending import end
 from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
 from services.permissions import Actor, ActorKind
-from services.text import tidy
 from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
 from services.vault import Vault
 
-# How long a session lives untouched, and at most; the staff's are those of the staff view.
-SLIDING = {Audience.CITIZEN: dt.timedelta(days=60), Audience.STAFF: dt.timedelta(minutes=30)}
-ABSOLUTE = {Audience.CITIZEN: dt.timedelta(days=180), Audience.STAFF: dt.timedelta(hours=10)}
+# How long a session lives untouched, and at most.
+SLIDING = {Audience.CITIZEN: dt.timedelta(days=60), Audience.STAFF: admin.IDLE}
+ABSOLUTE = {Audience.CITIZEN: dt.timedelta(days=180), Audience.STAFF: admin.ABSOLUTE}
+PLATFORMS = {"android": "Android", "ios": "iPhone, iPad", "web": "web"}
 SAME_ANSWER = dt.timedelta(seconds=10)
 # An app needs one in ten minutes, and a few at once when its network is bad.
 REFRESHES_A_MINUTE = 60
@@ -160,7 +161,8 @@ def sign_in(
             "security_new_sign_in",
             subject=("session", started.id),
             at=at,
-            device=tidy(device.model or "") or device.platform,
+            # Not the model: a stranger's device names itself, and this is read as our words.
+            device=PLATFORMS.get(device.platform, device.platform),
         )
     return _pair(started, token, keys=keys, roles=roles, at=at)
 
@@ -326,12 +328,12 @@ def _pair(
         auth_time=current.auth_time,
         issued_at=at,
     )
-    sliding = min(at + SLIDING[current.audience], current.expires_at) - at
+    left = current.expires_at - at
     return TokenPair(
-        access_token=keys.mint(claims),
+        access_token=keys.mint(claims, until=current.expires_at),
         refresh_token=refresh_token,
-        expires_in=int(ACCESS_LIFE.total_seconds()),
-        refresh_expires_in=int(sliding.total_seconds()),
+        expires_in=int(min(ACCESS_LIFE, left).total_seconds()),
+        refresh_expires_in=int(min(SLIDING[current.audience], left).total_seconds()),
         citizen=current.citizen,
         acr=current.acr,
         roles=roles,

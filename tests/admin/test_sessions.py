@@ -5,7 +5,9 @@ import re
 import pytest
 from sqlalchemy import select
 
-from models import AdminSession, Staff
+from models import AdminSession, AuditEvent, Staff
+
+LEFT = "admin_session:end"
 
 
 def test_a_session_ends_after_half_an_hour_without_a_visit(desk, clock):
@@ -59,6 +61,8 @@ def test_signing_out_ends_the_session_not_only_the_cookie(desk, session):
     dispatcher.client.set_cookie("admin", kept, path="/admin")
     assert dispatcher.get("/admin/").status_code == 303
     assert session.scalar(select(AdminSession.ended_at)) is not None
+    recorded = session.scalars(select(AuditEvent.actor_id).where(AuditEvent.action == LEFT)).all()
+    assert recorded == [dispatcher.staff.id]
 
 
 OPEN = {

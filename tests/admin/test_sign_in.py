@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 import admin
 from admin.sign_in import safe_next
 from api.app import create_app
-from models import AdminSession, AuditEvent, Role
+from models import AdminSession, AuditEvent, Citizen, Role
 from services import limits
 from services.identity.people import invite
 from services.permissions import LEVEL_1, LEVEL_2
@@ -48,6 +48,18 @@ def test_staff_sign_in_and_come_back_to_where_they_wanted_to_go(client, provider
     assert "Điều phối" in page.text
     kinds = session.scalars(select(AuditEvent.action)).all()
     assert "admin_session:start" in kinds
+
+
+def test_that_somebody_was_refused_is_recorded_and_makes_them_no_citizen(client, provider, session):
+    answer = client.get(provider.send_back(client, "dan07"))
+
+    assert answer.status_code == 403
+    (event,) = session.scalars(select(AuditEvent))
+    assert (event.action, event.actor_kind, event.detail) == (
+        *("staff:refuse_entry", "system"),
+        {"door": "view"},
+    )
+    assert session.scalar(select(func.count()).select_from(Citizen)) == 0
 
 
 def test_the_request_to_the_provider_has_pkce_state_nonce_and_level_2(client):

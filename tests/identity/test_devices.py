@@ -337,15 +337,15 @@ def test_the_first_device_is_no_news(sign_in, session, citizen):
 def test_a_sign_in_on_another_device_is_told_and_pushed(sign_in, session, citizen, context, phones):
     phone = sign_in(citizen)
     phone.ask_for_pushes("the-phone")
-    sign_in(citizen, model="Máy\u202e lạ")
+    sign_in(citizen, model="Gọi 0912345678 để mở khoá")
 
     (message,) = session.scalars(select(InboxMessage))
     tasks.push(context, message.id)
 
     assert message.kind == "security_new_sign_in"
-    assert message.facts == {"device": "Máy lạ"}
+    assert message.facts == {"device": "Android"}
     (letter,) = phone.get("/api/v1/me/inbox").json["items"]
-    assert "Máy lạ" in letter["text"]
+    assert "thiết bị mới: Android." in letter["text"]
     assert [push.address.value for push in phones.sent] == ["the-phone"]
 
 

@@ -263,7 +263,26 @@ def test_who_is_no_staff_gets_no_staff_token(now_client, phone, session):
     answer = now_client.post(LOGIN, json=phone.login("dan07", audience="staff"))
 
     assert (answer.status_code, answer.json["code"]) == (403, "not_staff")
-    assert counted(session) == before
+    *kept, events = before
+    assert counted(session) == (*kept, events + 1)
+
+
+def test_who_is_refused_as_staff_is_recorded_and_named_where_they_are_a_citizen(
+    now_client, phone, session
+):
+    now_client.post(LOGIN, json=phone.login("dan07", audience="staff"))
+    citizen = now_client.post(LOGIN, json=phone.login("dan07")).json["citizen"]
+
+    now_client.post(LOGIN, json=phone.login("dan07", audience="staff"))
+
+    query = select(AuditEvent).where(AuditEvent.action == "staff:refuse_entry")
+    unknown, known = session.scalars(query.order_by(AuditEvent.at)).all()
+    assert (unknown.actor_kind, unknown.actor_id, unknown.detail) == (
+        "system",
+        None,
+        {"door": "api"},
+    )
+    assert (known.actor_kind, str(known.actor_id)) == ("citizen", citizen["id"])
 
 
 def test_staff_at_level_1_get_no_staff_token(now_client, session, phone):

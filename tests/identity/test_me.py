@@ -3,9 +3,9 @@
 import uuid
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select
 
-from models import Citizen
+from models import AuditEvent, Citizen
 from tests import factories
 
 ME = "/api/v1/me"
@@ -93,6 +93,17 @@ def test_what_is_not_named_stays(client, session, citizen, headers):
 
     kept = stored(session, citizen)
     assert (kept["locale"], kept["home_place_code"]) == ("vi", HOME)
+
+
+def test_what_was_changed_is_recorded_by_name_and_not_what_it_was_or_is(
+    client, session, citizen, headers
+):
+    client.patch(ME, json={"phone": "0987654321", "locale": "en"}, headers=headers)
+    client.patch(ME, json={}, headers=headers)
+
+    (event,) = session.scalars(select(AuditEvent).where(AuditEvent.action == "citizen:edit"))
+    assert (event.actor_id, event.subject_id) == (citizen.id, citizen.id)
+    assert event.detail == {"changed": ["locale", "phone"]}
 
 
 def test_null_takes_the_home_away(client, headers):

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import jwt
 import pytest
 from sqlalchemy import func, select, text
 
@@ -228,6 +229,24 @@ def test_a_session_ends_after_180_days_however_much_it_is_used(client, use, firs
 
     assert last["refresh_expires_in"] == 6 * 24 * 3600
     assert use(last["refresh_token"], days=6) is None
+
+
+def test_an_access_token_does_not_outlive_its_session(app, client, session, clock):
+    staff = factories.a_staff(session)
+    token = factories.signed_in(app, session, staff, at=clock()).refresh_token
+    ends = clock() + dt.timedelta(hours=10)
+    while ends - clock() > dt.timedelta(minutes=20):
+        clock.forward(minutes=15)
+        pair = client.post(REFRESH, json={"refresh_token": token}).json
+        token = pair["refresh_token"]
+    assert pair["expires_in"] == 600
+    clock.forward(minutes=12)
+
+    last = client.post(REFRESH, json={"refresh_token": token}).json
+
+    said = jwt.decode(last["access_token"], options={"verify_signature": False})
+    assert said["exp"] == int(ends.timestamp())
+    assert last["expires_in"] == last["refresh_expires_in"] == 180
 
 
 def test_a_staff_session_lasts_half_an_hour_untouched_and_ten_hours_at_most(
