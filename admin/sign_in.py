@@ -16,6 +16,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from admin import door, page
 from api.current import current
+from api.requests import client_address
 from services import identity, permissions
 from services.errors import BadRequest, Forbidden
 
@@ -95,7 +96,7 @@ def callback() -> Response:
     if error := request.args.get("error"):
         raise SignInDeclined if error == "access_denied" else SignInFailed
     with current.db.transaction() as session:
-        identity.count_attempt(session, request.remote_addr or "unknown", at=current.now())
+        identity.count_attempt(session, client_address(), at=current.now())
     # Outside of any transaction: a slow provider must not hold a connection.
     claims = current.provider.exchange(
         current.admin_client,

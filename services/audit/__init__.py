@@ -1,6 +1,6 @@
 """The audit log: recording deeds, chaining them, signing the chain, and reading it."""
 
-from services.audit.chain import BATCH, extend, next_hash
+from services.audit.chain import BATCH, extend
 from services.audit.checkpoints import (
     AuditKeys,
     copy_out,
@@ -19,14 +19,13 @@ from services.audit.reading import (
     standing,
 )
 from services.audit.recording import record
-from services.audit.verification import Fault, Verification, note_verification
+from services.audit.verification import Verification, note_verification
 
 __all__ = [
     "BATCH",
     "AuditKeys",
     "Deed",
     "Entry",
-    "Fault",
     "NotAnAuditor",
     "Purpose",
     "Search",
@@ -37,7 +36,6 @@ __all__ = [
     "extend",
     "last_verification",
     "latest_checkpoints",
-    "next_hash",
     "note_verification",
     "record",
     "search",
