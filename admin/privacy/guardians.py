@@ -12,7 +12,7 @@ from admin import door, forms, page, sign_in
 from api.current import current
 from models import Child
 from services.errors import BadRequest, DomainError, Forbidden, NotFound
-from services.permissions import SENSITIVE
+from services.permissions import GRAVE, SENSITIVE
 from services.privacy import checks
 from services.privacy.checks import Look, OwnRelation
 
@@ -88,6 +88,8 @@ def _look(child_id: uuid.UUID) -> Look:
 
 
 def _decide(child_id: uuid.UUID, name: str, work: Callable[[Any], Child]) -> AnyResponse:
+    if asked := sign_in.asked_again(GRAVE, back=f"{HOME}/{child_id}"):
+        return asked
     try:
         with current.db.transaction() as session:
             work(session)
@@ -114,6 +116,7 @@ def _page(
         error=error,
         child=child,
         look=look,
+        is_recent=sign_in.is_recent(GRAVE),
         now=current.now(),
         failed=failed,
         typed=forms.typed() if failed else {},

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import func, select
 
-from models import AdminSession, AuditEvent, DataRequestKind, Staff
+from models import AdminSession, AuditEvent, Child, ChildState, DataRequestKind, Staff
 from services.privacy import requests
 from tests import factories
 from tests.admin.conftest import enter
@@ -113,6 +113,29 @@ def test_so_does_a_look_at_who_asked_about_their_data_or_named_a_child(
         assert "Người Gửi Tin" not in answer.text
     seen = select(func.count()).where(AuditEvent.about_id.is_not(None))
     assert session.scalar(seen) == 0
+
+
+@pytest.mark.parametrize("deed", ["confirm", "refuse"])
+def test_deciding_on_a_guardian_wants_a_sign_in_within_a_quarter_of_an_hour(
+    administrator, session, citizen, clock, deed
+):
+    child_id = factories.a_child(session, citizen)
+    address = f"/admin/guardians/{child_id}"
+    clock.forward(minutes=16)
+
+    answer = administrator.post(f"{address}/{deed}", version="1", reason="Thiếu giấy.")
+    page = administrator.post(f"{address}/look").text
+
+    assert answer.status_code == 401
+    assert "không quá 15 phút trước" in answer.text
+    assert f"next={quote(address, safe='')}" in answer.text
+    session.expire_all()
+    assert session.get_one(Child, child_id).state is ChildState.PENDING
+    assert f'action="{address}/{deed}"' not in page
+    assert f"next={quote(address, safe='')}" in page
+    again = enter(administrator.client.application, session, clock, administrator.staff)
+    done = again.post(f"{address}/{deed}", version="1", reason="Thiếu giấy.")
+    assert done.status_code == 303
 
 
 @pytest.mark.parametrize("acr", [None, "urn:thainguyen:loa:1"])
