@@ -123,8 +123,8 @@ def discard_files(context: Context, folder: uuid.UUID) -> None:
 def build_export(context: Context, export_id: uuid.UUID) -> None:
     """Gather all that is held about somebody, and tell them that it is there."""
     with context.db.transaction() as session:
-        citizen = export.begin(session, export_id, vault=context.vault)
-    if citizen is None:
+        begun = export.begin(session, export_id, vault=context.vault)
+    if begun is None:
         return
 
     def ask(query: Select[*tuple[Any, ...]]) -> Sequence[RowMapping]:
@@ -133,7 +133,11 @@ def build_export(context: Context, export_id: uuid.UUID) -> None:
             return connection.execute(query).mappings().all()
 
     parts = export.build(
-        ask, citizen, export_id, vault=context.vault, storage=context.storage, at=context.now()
+        ask,
+        *begun,
+        vault=context.vault,
+        storage=context.storage,
+        at=context.now(),
     )
     with context.db.transaction() as session:
         export.finish(session, export_id, parts, at=context.now())

@@ -23,5 +23,7 @@ class Export(Base):
     id: Mapped[uuid_pk]
     citizen_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("citizens.id"), unique=True)
     asked_at: Mapped[dt.datetime]
+    # The level of who asked, which decides how much is in clear; of a former release it is unknown.
+    acr: Mapped[str | None]
     ready_at: Mapped[dt.datetime | None]
     parts: Mapped[int | None]

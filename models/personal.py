@@ -523,6 +523,7 @@ _table(
     id                  none       yes
     citizen_id          none       no
     asked_at            none       yes
+    acr                 none       yes
     ready_at            none       yes
     parts               none       yes
     """,

@@ -139,6 +139,20 @@ KINDS: Mapping[str, Kind] = {
             "The deletion of your account, which was due after {due}, has been taken back.",
         ),
     ),
+    "export_taken": _account(
+        vi=Text(
+            "Bản sao dữ liệu của bạn vừa được tải",
+            "Bản sao dữ liệu cá nhân của bạn vừa được tải trên thiết bị: {device}. Nếu không phải "
+            "bạn, hãy kết thúc phiên đó trong danh sách thiết bị đang đăng nhập và báo cho cơ quan "
+            "quản lý.",
+        ),
+        en=Text(
+            "A copy of your data was downloaded",
+            "A copy of your personal data has just been downloaded on the device: {device}. If "
+            "this was not you, end that session in the list of devices that are signed in, and "
+            "tell the authority.",
+        ),
+    ),
     "export_ready": Kind(
         lane="normal",
         ttl=timedelta(days=3),

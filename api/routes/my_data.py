@@ -24,11 +24,20 @@ ASK_AGAIN_S = 30
 RECENT = dt.timedelta(minutes=15)
 DOCUMENT = {
     "type": "object",
-    "required": ["format", "made_at", "part", "next_part"],
+    "required": ["format", "made_at", "part", "masked", "whole_at", "next_part"],
     "properties": {
         "format": {"type": "string", "enum": [export.FORMAT]},
         "made_at": {"type": "string", "format": "date-time"},
         "part": {"type": "integer"},
+        "masked": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "What a sign-in below level 2 does not show whole.",
+        },
+        "whole_at": {
+            "type": ["string", "null"],
+            "description": "Sign in with this acr to get it whole; null where nothing is masked.",
+        },
         "citizen": {"type": "object"},
         "next_part": {"type": ["integer", "null"]},
     },
@@ -56,7 +65,8 @@ DOCUMENT = {
 def my_export(asked: dict[str, Any]) -> Response:
     """All that is held about me; with photos it is made in the background
 
-    Lists of the same name in several parts belong together.
+    Lists of the same name in several parts belong together. Below level 2 numbers and dates of
+    birth are masked. Whoever takes a copy, its person is told.
     """
     part, at = asked["part"], current.now()
     with current.db.transaction() as session:
@@ -64,7 +74,7 @@ def my_export(asked: dict[str, Any]) -> Response:
     if standing.export is None:
         with current.db.rows() as connection:
             return _document(
-                export.at_once(connection, standing.citizen.id, vault=current.vault, at=at), part, 1
+                export.at_once(connection, auth.actor(), vault=current.vault, at=at), part, 1
             )
     if standing.export.parts is None:
         response = Response(dump(PreparingOut().dump({"location": EXPORT})), 202)

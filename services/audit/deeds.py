@@ -53,6 +53,7 @@ class Deed(enum.StrEnum):
     CITIZEN_ASK_DELETION = "citizen:ask_deletion"
     CITIZEN_UNDO_DELETION = "citizen:undo_deletion"
     CITIZEN_ERASE = "citizen:erase"
+    CITIZEN_EXPORT = "citizen:export"
     CHILD_NAME = "child:name"
     CHILD_RELEASE = "child:release"
     CHILD_READ = "child:read"
@@ -141,6 +142,7 @@ _TITLES = {
     Deed.CITIZEN_ASK_DELETION: ("Yêu cầu xóa tài khoản", "Asked for the account to be deleted"),
     Deed.CITIZEN_UNDO_DELETION: ("Rút yêu cầu xóa tài khoản", "Kept the account after all"),
     Deed.CITIZEN_ERASE: ("Xóa tài khoản", "Deleted an account"),
+    Deed.CITIZEN_EXPORT: ("Tải bản sao dữ liệu cá nhân", "Got a copy of the personal data"),
     Deed.CHILD_NAME: ("Khai trẻ mà mình đại diện", "Named a child to act for"),
     Deed.CHILD_RELEASE: ("Thôi đại diện cho trẻ", "Stopped acting for a child"),
     Deed.CHILD_READ: (

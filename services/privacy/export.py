@@ -4,10 +4,12 @@ models.personal says which columns. Little is made at once; photos and long list
 job, sealed with the person's own key, and lie in the file store for a week.
 
     {"format": "c-thainguyen-export/1", "made_at": …, "part": 1,
-     "citizen": {…}, "sessions": […], "reports": [{…, "timeline": […]}], "photos": […], …,
-     "next_part": null}
+     "masked": […], "whole_at": …, "citizen": {…}, "sessions": […],
+     "reports": [{…, "timeline": […]}], "photos": […], …, "next_part": null}
 
-A list that does not fit into a part goes on in the next one, under the same name.
+A list that does not fit into a part goes on in the next one, under the same name. Who signed in
+below level 2 gets numbers and dates of birth masked; `masked` names them, and `whole_at` the level
+that shows them.
 """
 
 import base64
@@ -33,14 +35,25 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from models import AuditEvent, Base, Citizen, DeviceSession, Export, Report, Upload, UploadState
+from models import (
+    AuditEvent,
+    Base,
+    Citizen,
+    DeviceSession,
+    Export,
+    InboxMessage,
+    Report,
+    Upload,
+    UploadState,
+)
 from models.base import new_id
 from models.personal import TABLES
-from services import jobs, keyring, limits, notifications, uploads
+from services import audit, jobs, keyring, limits, notifications, uploads
 from services.errors import NotFound
-from services.permissions import Actor
+from services.permissions import LEVEL_2, Actor
 from services.privacy.whose import rows_of
 from services.storage import Storage
+from services.text import masked_number, tidy
 from services.tokens import TokenInvalid
 from services.vault import Vault
 
@@ -62,6 +75,13 @@ NAMES = {
     "inbox_messages": "inbox",
     "report_events": "timeline",
     "uploads": "photos",
+}
+# Who took a copy is told once in so long, however many parts it has.
+TOLD_AGAIN_AFTER = dt.timedelta(hours=1)
+# What was proven at level 2, and what of it a sign-in below that shows.
+MASKED: dict[str, dict[str, Callable[[str], str]]] = {
+    table: {"number": masked_number, "birth_date": lambda date: f"{date[:4]}-**-**"}
+    for table in ("citizens", "children")
 }
 # Their rows stand in those of another table.
 INSIDE = {"report_events"}
@@ -97,6 +117,9 @@ class _Opened:
 def ask(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> Standing:
     """How the citizen's export stands; a job is asked for where one is needed and there is none.
 
+    What is handed over is recorded and told to the citizen, since it may be somebody else who has
+    their phone. An export that was asked for at another level than today's is made anew.
+
     Raises:
         ExportPartNotFound
         limits.RateLimited: five times a day, the asking whether a job is done not counted.
@@ -109,7 +132,7 @@ def ask(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> Standi
     if citizen.erased_at is not None:
         raise TokenInvalid
     export = session.scalar(select(Export).where(Export.citizen_id == actor.id))
-    if export is not None and _is_over(export, at):
+    if export is not None and (_is_over(export, at) or export.acr != actor.acr):
         uploads.discard(session, [export.id])
         session.delete(export)
         session.flush()
@@ -122,41 +145,44 @@ def ask(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> Standi
         bucket = f"export:{actor.id}"
         limits.take(session, bucket, limit=A_DAY, window=dt.timedelta(days=1), at=at)
     if export is None and not _is_small(session, actor.id):
-        export = Export(id=new_id(), citizen_id=actor.id, asked_at=at)
+        export = Export(id=new_id(), citizen_id=actor.id, asked_at=at, acr=actor.acr)
         session.add(export)
         jobs.defer(session, TASK, queue="bulk", subject_id=export.id)
+    else:
+        _note(session, actor, part=part, at=at)
     return Standing(citizen, export)
 
 
-def at_once(
-    connection: Connection, citizen_id: uuid.UUID, *, vault: Vault, at: dt.datetime
-) -> bytes:
+def at_once(connection: Connection, actor: Actor, *, vault: Vault, at: dt.datetime) -> bytes:
     """The document of somebody of whom there is little, in a fixed number of statements."""
 
     def ask(query: Query) -> Sequence[RowMapping]:
         return connection.execute(query).mappings().all()
 
-    items = _items(ask, citizen_id, vault, storage=None)
-    return b"".join(_parts(items, made_at=at, size=None))
+    is_whole = actor.acr == LEVEL_2
+    items = _items(ask, actor.id, vault, storage=None, is_whole=is_whole)
+    return b"".join(_parts(items, _Head(at, is_whole), size=None))
 
 
-def begin(session: Session, export_id: uuid.UUID, *, vault: Vault) -> Citizen | None:
+def begin(session: Session, export_id: uuid.UUID, *, vault: Vault) -> tuple[Citizen, Export] | None:
     """Whose export is to be made, with a key to seal it; None when there is nothing to do."""
-    citizen = session.scalar(
-        select(Citizen)
+    found = session.execute(
+        select(Citizen, Export)
         .join(Export, Export.citizen_id == Citizen.id)
         .where(Export.id == export_id, Export.ready_at.is_(None))
         .with_for_update(of=Citizen, key_share=True)
-    )
-    if citizen is not None:
-        keyring.provide(session, citizen, vault=vault)
-    return citizen
+    ).one_or_none()
+    if found is None:
+        return None
+    citizen, export = found
+    keyring.provide(session, citizen, vault=vault)
+    return citizen, export
 
 
 def build(
     ask: Ask,
     citizen: Citizen,
-    export_id: uuid.UUID,
+    export: Export,
     *,
     vault: Vault,
     storage: Storage,
@@ -169,11 +195,12 @@ def build(
     Raises:
         StorageUnavailable
     """
-    items = _items(ask, citizen.id, vault, storage)
+    is_whole = export.acr == LEVEL_2
+    items = _items(ask, citizen.id, vault, storage, is_whole=is_whole)
     count = 0
-    for content in _parts(items, made_at=at, size=PART_BYTES):
+    for content in _parts(items, _Head(at, is_whole), size=PART_BYTES):
         count += 1
-        place = key(export_id, count)
+        place = key(export.id, count)
         storage.put(place, vault.seal(citizen, place, content))
     return count
 
@@ -249,6 +276,35 @@ def _events_about(citizen_id: uuid.UUID) -> Any:
     )
 
 
+def _note(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> None:
+    """Record that a part is handed over, and tell the citizen which device has it."""
+    audit.record(
+        session,
+        audit.Deed.CITIZEN_EXPORT,
+        actor=actor,
+        subject=("citizen", actor.id),
+        at=at,
+        part=part,
+        acr=actor.acr,
+    )
+    device = session.get_one(DeviceSession, actor.session_id)
+    told = select(InboxMessage.id).where(
+        InboxMessage.citizen_id == actor.id,
+        InboxMessage.kind == "export_taken",
+        InboxMessage.subject_id == device.id,
+        InboxMessage.created_at > at - TOLD_AGAIN_AFTER,
+    )
+    if session.scalar(told.limit(1)) is None:
+        notifications.tell(
+            session,
+            actor.id,
+            "export_taken",
+            subject=("session", device.id),
+            at=at,
+            device=tidy(device.name or device.model or "") or device.platform,
+        )
+
+
 def _is_over(export: Export, at: dt.datetime) -> bool:
     if export.ready_at is None:
         return export.asked_at < at - LOST_AFTER
@@ -274,7 +330,7 @@ def _photos_of(citizen_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
 
 
 def _items(
-    ask: Ask, citizen_id: uuid.UUID, vault: Vault, storage: Storage | None
+    ask: Ask, citizen_id: uuid.UUID, vault: Vault, storage: Storage | None, *, is_whole: bool
 ) -> Iterator[Item]:
     """Every row, under the name of its list; a list begins with None, so that it shows if empty."""
     for name in sections():
@@ -285,7 +341,7 @@ def _items(
         for rows in _pages(ask, Base.metadata.tables[name], citizen_id):
             steps = _timelines(ask, citizen_id, rows) if name == "reports" else {}
             for row in rows:
-                item = _shown(name, row, vault)
+                item = _shown(name, row, vault, is_whole=is_whole)
                 if name == "reports":
                     item["timeline"] = steps.get(row["id"], [])
                 if name == "uploads":
@@ -327,15 +383,17 @@ def _timelines(
     }
 
 
-def _shown(table: str, row: RowMapping, vault: Vault) -> dict[str, Any]:
+def _shown(table: str, row: RowMapping, vault: Vault, *, is_whole: bool) -> dict[str, Any]:
     """The exported columns of one row; what was sealed is opened, and named without the suffix."""
     item = {}
+    masks = {} if is_whole else MASKED.get(table, {})
     for name in TABLES[table].exported:
         if name.endswith("_sealed"):
             plain = name.removesuffix("_sealed")
             opened = _Opened(table, row["id"], row["data_key"])
             sealed = row[name]
-            item[plain] = None if sealed is None else vault.open(opened, name, sealed).decode()
+            text = None if sealed is None else vault.open(opened, name, sealed).decode()
+            item[plain] = masks[plain](text) if text and plain in masks else text
         else:
             item[name] = row[name]
     return item
@@ -352,24 +410,41 @@ def _jpeg(row: RowMapping, storage: Storage | None) -> str | None:
     return base64.b64encode(content).decode()
 
 
-def _parts(items: Iterable[Item], *, made_at: dt.datetime, size: int | None) -> Iterator[bytes]:
+def _parts(items: Iterable[Item], head: "_Head", *, size: int | None) -> Iterator[bytes]:
     """JSON documents of about `size` bytes each, or one of any size."""
-    part = _Part(1, made_at)
+    part = _Part(1, head)
     for name, item in items:
         if size is not None and len(part.text) > size:
             yield part.closed(goes_on=True)
-            part = _Part(part.number + 1, made_at)
+            part = _Part(part.number + 1, head)
         part.add(name, item)
     yield part.closed(goes_on=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What every part says of the whole."""
+
+    made_at: dt.datetime
+    is_whole: bool
+
+    def of(self, number: int) -> dict[str, Any]:
+        masked = [f"{NAMES.get(table, table)}.{name}" for table in MASKED for name in MASKED[table]]
+        return {
+            "format": FORMAT,
+            "made_at": self.made_at,
+            "part": number,
+            "masked": [] if self.is_whole else masked,
+            "whole_at": None if self.is_whole else LEVEL_2,
+        }
 
 
 class _Part:
     """One document, written piece by piece, so that no more than its text is held."""
 
-    def __init__(self, number: int, made_at: dt.datetime) -> None:
+    def __init__(self, number: int, head: _Head) -> None:
         self.number = number
-        head = {"format": FORMAT, "made_at": made_at, "part": number}
-        self.text = bytearray(_json(head)[:-1])
+        self.text = bytearray(_json(head.of(number))[:-1])
         self._list = ""
         self._is_empty = True
 

@@ -19,7 +19,7 @@ from services import audit, keyring, limits
 from services.calendar import ZONE
 from services.errors import Conflict, Forbidden, Invalid, NotFound
 from services.permissions import LEVEL_2, Actor
-from services.text import tidy
+from services.text import masked_number, tidy
 from services.vault import Vault
 
 OF_AGE = 16
@@ -239,17 +239,13 @@ def _today(at: dt.datetime) -> dt.date:
     return at.astimezone(ZONE).date()
 
 
-def _masked(number: str | None) -> str | None:
-    """Enough of a citizen number for who knows it to recognise it: 019*****0017."""
-    return number and f"{number[:3]}*****{number[-4:]}"
-
-
 def _named(child: Child, vault: Vault, at: dt.datetime) -> Named:
     born = birth_date(child, vault)
+    number = vault.read(child, "number")
     return Named(
         id=child.id,
         full_name=vault.read(child, "name"),
-        citizen_number=_masked(vault.read(child, "number")),
+        citizen_number=masked_number(number) if number else None,
         birth_date=born,
         relation=child.relation,
         state=child.state,

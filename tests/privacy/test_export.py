@@ -4,23 +4,37 @@ import base64
 import datetime as dt
 import io
 import json
+import secrets
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from api.app import create_app
+from api.current import EXTENSION
 from jobs import tasks
-from models import Citizen, Export, InboxMessage, ReportState, Upload, UploadState
+from models import (
+    Audience,
+    AuditEvent,
+    Citizen,
+    Export,
+    InboxMessage,
+    ReportState,
+    Upload,
+    UploadState,
+)
 from models.personal import TABLES
-from services import uploads
+from services import identity, uploads
 from services.feedback import desk
+from services.identity import DeviceFacts
+from services.permissions import LEVEL_1, LEVEL_2
 from services.privacy import export
 from services.vault import Unreadable
 from tests import factories
+from tests.canaries import issue
 
 ADDRESS = "/api/v1/me/export"
 # What the document calls a table.
@@ -163,6 +177,7 @@ def test_it_takes_the_same_number_of_statements_however_much_there_is(
     client, session, citizen, headers, statements
 ):
     counts = []
+    client.get(ADDRESS, headers=headers)  # The first one in an hour is told beside.
     for _ in range(2):
         for _ in range(5):
             factories.a_report(session, citizen)
@@ -426,7 +441,7 @@ def test_an_export_of_somebody_who_is_gone_leaves_no_files(session, context, per
     count = export.build(
         lambda query: session.execute(query).mappings().all(),
         citizen,
-        made.id,
+        made,
         vault=factories.VAULT,
         storage=storage,
         at=factories.NOON,
@@ -440,6 +455,139 @@ def test_an_export_of_somebody_who_is_gone_leaves_no_files(session, context, per
 
     with pytest.raises(FileNotFoundError):
         storage.get(export.key(made.id, 1))
+
+
+@pytest.fixture
+def below(app, session):
+    """Headers of somebody's sign-in at level 1, on a phone that is called so."""
+
+    def sign_in(person, device="Máy lạ"):
+        told = factories.claims_of(person.citizen, acr=LEVEL_1, citizen_number=None)
+        pair = identity.sign_in(
+            session,
+            told,
+            keys=app.extensions[EXTENSION].keys,
+            vault=factories.VAULT,
+            audience=Audience.CITIZEN,
+            device=DeviceFacts(secrets.token_urlsafe(24), "android", device),
+            at=factories.now(),
+        )
+        session.commit()
+        issue(pair.access_token)
+        issue(pair.refresh_token)
+        return {"Authorization": f"Bearer {pair.access_token}"}
+
+    return sign_in
+
+
+MASKED = ["citizen.number", "citizen.birth_date", "children.number", "children.birth_date"]
+
+
+def proven(document: dict) -> list[str]:
+    (child,) = document["children"]
+    rows = (document["citizen"], child)
+    return [row[name] for row in rows for name in ("number", "birth_date")]
+
+
+@pytest.mark.parametrize("has_photos", [True, False])
+def test_below_level_2_what_was_proven_there_is_masked(
+    client, session, context, person, below, has_photos
+):
+    if not has_photos:
+        session.execute(delete(Upload))
+        session.commit()
+    number = person.canaries["number"]
+    headers = below(person)
+    answer = client.get(ADDRESS, headers=headers)
+    if has_photos:
+        assert answer.status_code == 202
+        factories.do_jobs(session, context, export.TASK)
+        answer = client.get(ADDRESS, headers=headers)
+
+    document = answer.json
+
+    assert document["masked"] == MASKED
+    assert document["whole_at"] == LEVEL_2
+    assert number not in answer.text
+    own, born, child, child_born = proven(document)
+    assert (own, born) == (f"{number[:3]}*****{number[-4:]}", "1990-**-**")
+    assert (child[3:8], child_born) == ("*****", "2021-**-**")
+    assert document["citizen"]["phone"] == person.canaries["phone"]
+
+
+def test_at_level_2_nothing_is_masked(prepared, person):
+    (document,) = prepared(person)
+
+    assert (document["masked"], document["whole_at"]) == ([], None)
+    assert not [value for value in proven(document) if "*" in value]
+
+
+def test_what_was_made_at_another_level_is_made_anew(
+    client, session, context, prepared, person, below
+):
+    (whole,) = prepared(person)
+
+    again = client.get(ADDRESS, headers=below(person))
+    factories.do_jobs(session, context, export.TASK)
+    masked = client.get(ADDRESS, headers=below(person)).json
+    back = client.get(ADDRESS, headers=person.headers)
+
+    assert (whole["whole_at"], again.status_code) == (None, 202)
+    assert (masked["whole_at"], back.status_code) == (LEVEL_2, 202)
+
+
+def test_one_that_a_former_release_made_is_made_anew(client, session, person):
+    made = Export(
+        citizen_id=person.citizen.id, asked_at=factories.NOON, ready_at=factories.NOON, parts=1
+    )
+    session.add(made)
+    session.commit()
+
+    assert client.get(ADDRESS, headers=person.headers).status_code == 202
+    assert session.scalar(select(Export.acr)) == LEVEL_2
+
+
+def copies(session, citizen) -> list[dict]:
+    query = select(AuditEvent.detail).where(
+        AuditEvent.action == "citizen:export", AuditEvent.subject_id == citizen.id
+    )
+    return list(session.scalars(query.order_by(AuditEvent.id)))
+
+
+def test_a_copy_that_is_taken_at_once_is_recorded_and_told(client, session, person, below):
+    session.execute(delete(Upload))
+    session.commit()
+
+    for _ in range(2):
+        assert client.get(ADDRESS, headers=below(person, "Máy của kẻ khác")).status_code == 200
+
+    assert copies(session, person.citizen) == [{"part": 1, "acr": LEVEL_1}] * 2
+    letters = client.get("/api/v1/me/inbox", headers=person.headers).json["items"]
+    told = [letter for letter in letters if letter["kind"] == "export_taken"]
+    assert len(told) == 2  # Each was another session.
+    assert "Máy của kẻ khác" in told[0]["text"]
+    assert told[0]["subject"]["type"] == "session"
+
+
+def test_every_part_that_is_taken_is_recorded_and_a_session_is_told_of_once(
+    client, session, context, person, monkeypatch
+):
+    monkeypatch.setattr(export, "PART_BYTES", 1000)
+    client.get(ADDRESS, headers=person.headers)
+    assert copies(session, person.citizen) == []
+    factories.do_jobs(session, context, export.TASK)
+
+    for part in (2, 1, 2):
+        assert client.get(f"{ADDRESS}?part={part}", headers=person.headers).status_code == 200
+
+    assert [copy["part"] for copy in copies(session, person.citizen)] == [2, 1, 2]
+    assert factories.inbox_kinds(session, person.citizen).count("export_taken") == 1
+    query = text(
+        "SELECT count(*) FROM procrastinate_jobs j JOIN inbox_messages m"
+        " ON m.id::text = j.args ->> 'subject_id'"
+        " WHERE m.kind = 'export_taken' AND j.queue_name = 'urgent'"
+    )
+    assert session.scalar(query) == 1
 
 
 @pytest.mark.parametrize(("method", "path"), [("get", ADDRESS), ("post", "/api/v1/me/deletion")])
