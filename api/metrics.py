@@ -24,7 +24,7 @@ from api.clock import utc_now
 from api.instruments import VARIABLE, alone
 from models import Database
 from services import audit, health
-from services.privacy import breaches
+from services.privacy import breaches, erasure
 from settings import SettingsError, variable
 
 # Prometheus itself waits for ten seconds, and a figure that is missing raises no alarm.
@@ -55,7 +55,7 @@ class Queues(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found, failed, audited, overdue = self._found()
+            found, failed, audited, overdue, unerased = self._found()
         except (SQLAlchemyError, TimeoutError):
             yield GaugeMetricFamily("database_up", "Whether the database answers", 0)
             return
@@ -75,6 +75,9 @@ class Queues(Collector):
             "Breaches of personal data that the authority was not told of within 72 hours",
             overdue,
         )
+        yield GaugeMetricFamily(
+            "erasures_overdue", "People who should have been erased an hour ago", unerased
+        )
         gauges = [
             ("jobs_waiting", "Jobs that are due", _by(found.queues, "waiting")),
             ("jobs_oldest_seconds", "Age of the oldest due job", _by(found.queues, "oldest_s")),
@@ -86,7 +89,7 @@ class Queues(Collector):
                 gauge.add_metric([queue], value)
             yield gauge
 
-    def _asked(self) -> tuple[health.Health, dict[str, int], audit.Standing, int]:
+    def _asked(self) -> tuple[health.Health, dict[str, int], audit.Standing, int, int]:
         now = utc_now()
         with self._db.reading() as session:
             return (
@@ -94,6 +97,7 @@ class Queues(Collector):
                 health.failed_jobs(session),
                 audit.standing(session),
                 breaches.overdue(session, at=now),
+                erasure.overdue(session, at=now),
             )
 
 

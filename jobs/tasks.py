@@ -15,7 +15,6 @@ import structlog
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.jobs import Job, Status
 from sqlalchemy import RowMapping, Select
-from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.context import Context
 from notifications.push import Outcome
@@ -152,7 +151,7 @@ def erase_due(context: Context) -> None:
         with context.db.transaction() as session:
             erasure.erase(session, citizen_id, at=context.now())
 
-    for_each(due, erase)
+    for_each(due, erase, called=str)
 
 
 def sweep(context: Context, policies: Iterable[Policy]) -> None:
@@ -167,20 +166,24 @@ def sweep(context: Context, policies: Iterable[Policy]) -> None:
             if count:
                 log.info("retention", kind=policy.name, count=count)
 
-    for_each([(policy, rows) for policy in policies for rows in policy.sweeps], carry_out)
+    due = [(policy, rows) for policy in policies for rows in policy.sweeps]
+    for_each(due, carry_out, called=lambda each: each[0].name)
 
 
-def for_each(items: Iterable[Thing], work: Callable[[Thing], None]) -> None:
+def for_each(
+    items: Iterable[Thing], work: Callable[[Thing], None], *, called: Callable[[Thing], str]
+) -> None:
     """Do `work` with each; one that fails does not keep the others from it, but fails the job.
 
-    So a person sees it, and the next run tries again.
+    So a person sees it, and the next run tries again. The log has what each is `called`, which
+    names nobody.
     """
-    failure: SQLAlchemyError | None = None
+    failure: Exception | None = None
     for item in items:
         try:
             work(item)
-        except SQLAlchemyError as error:
-            log.warning("task_failed", kind=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the others have their turn
+            log.warning("task_failed", kind=type(error).__name__, subject_id=called(item))
             failure = error
     if failure is not None:
         raise failure

@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     cast,
     delete,
+    func,
     literal,
     null,
     select,
@@ -35,6 +36,8 @@ GRACE = dt.timedelta(days=7)
 # An access token is refused everywhere within seconds of its session's end, not at once: what a
 # request that was let in before has written since goes by a second run, after any of them ended.
 AGAIN_AFTER = dt.timedelta(minutes=15)
+# The job comes every five minutes.
+OVERDUE_AFTER = dt.timedelta(hours=1)
 
 
 def ask(session: Session, actor: Actor, *, at: dt.datetime) -> dt.datetime:
@@ -63,10 +66,20 @@ def undo(session: Session, actor: Actor, *, at: dt.datetime) -> None:
         _note(session, actor, Deed.CITIZEN_UNDO_DELETION, "account_deletion_undone", due_at, at=at)
 
 
-def due(session: Session, *, at: dt.datetime, limit: int = 100) -> list[uuid.UUID]:
-    """Whom `erase` has work with, those who wait longest first."""
+def due(session: Session, *, at: dt.datetime) -> list[uuid.UUID]:
+    """Everybody whom `erase` has work with, in the order in which they are to have their turn.
+
+    Who is overdue failed before, so they come after the others.
+    """
     query = select(Citizen.id).where(Citizen.deletion_due_at <= at)
-    return list(session.scalars(query.order_by(Citizen.deletion_due_at).limit(limit)))
+    is_overdue = Citizen.deletion_due_at < at - OVERDUE_AFTER
+    return list(session.scalars(query.order_by(is_overdue, Citizen.deletion_due_at, Citizen.id)))
+
+
+def overdue(session: Session, *, at: dt.datetime) -> int:
+    """How many people should have been erased by now; for monitoring."""
+    query = select(func.count()).where(Citizen.deletion_due_at < at - OVERDUE_AFTER)
+    return session.scalar(query) or 0
 
 
 def erase(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> bool:

@@ -8,8 +8,9 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import delete, event, func, select, text
 from sqlalchemy.exc import IntegrityError
+from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.current import EXTENSION
@@ -19,6 +20,8 @@ from models import (
     AuditEvent,
     Base,
     Citizen,
+    DataRequest,
+    DataRequestKind,
     Device,
     DeviceSession,
     Export,
@@ -31,7 +34,7 @@ from models import (
 )
 from services import feedback, identity, uploads
 from services.identity.people import meet, recognise_staff
-from services.privacy import erasure, export
+from services.privacy import erasure, export, requests
 from tests import factories
 from tests.canaries import in_folder
 
@@ -519,3 +522,71 @@ def test_staff_cannot_ask_for_it_with_their_office_token(app, client, session):
     headers = factories.bearer(app, session, factories.a_staff(session))
 
     assert client.post(ADDRESS, headers=headers).status_code == 401
+
+
+@pytest.fixture
+def stuck(committed, clock):
+    """A hundred and one whom the database refuses to erase, due before anybody else.
+
+    Their children stand in a request of somebody else, which nothing in the product brings about.
+    """
+    with committed.sessions() as session:
+        other = factories.a_citizen(session)
+        people = [factories.a_citizen(session) for _ in range(101)]
+        for citizen in people:
+            wish = requests.Wish(DataRequestKind.VIEW)
+            actor = factories.citizen_actor(citizen)
+            asked = requests.submit(session, actor, wish, vault=factories.VAULT, at=clock())
+            asked.child_id, asked.citizen_id = factories.a_child(session, citizen), other.id
+            citizen.deletion_due_at = clock() - dt.timedelta(minutes=30)
+        session.commit()
+        return {citizen.id for citizen in people}
+
+
+def test_a_hundred_who_cannot_be_erased_starve_nobody_behind_them(committed, clock, context, stuck):
+    with committed.sessions() as session:
+        other = factories.a_citizen(session)
+        other.deletion_due_at = clock() - dt.timedelta(minutes=1)
+        session.commit()
+    own = type(context)(committed, context.storage, context.vault, context.push, clock)
+
+    with (
+        capture_logs() as lines,
+        pytest.raises(Exception, match="fk_data_requests_child_id"),
+    ):
+        tasks.erase_due(own)
+
+    failed = [line for line in lines if line["event"] == "task_failed"]
+    assert {line["subject_id"] for line in failed} == {str(each) for each in stuck}
+    clock.forward(hours=1)
+    with committed.sessions() as session:
+        assert session.get_one(Citizen, other.id).erased_at is not None
+        late = factories.a_citizen(session)
+        late.deletion_due_at = clock() - dt.timedelta(minutes=1)
+        session.commit()
+        assert erasure.overdue(session, at=clock()) == len(stuck)
+        # The second run of `other` and the new one come before those who failed.
+        assert set(erasure.due(session, at=clock())[:2]) == {other.id, late.id}
+        session.execute(delete(DataRequest))
+        session.commit()
+
+    tasks.erase_due(own)
+
+    with committed.sessions() as session:
+        assert erasure.overdue(session, at=clock()) == 0
+        erased = select(func.count()).where(Citizen.erased_at.is_not(None))
+        assert session.scalar(erased) == len(stuck) + 2
+
+
+def test_a_failure_of_any_kind_keeps_no_other_from_its_turn():
+    done = []
+
+    def work(number):
+        if number == 1:
+            raise RuntimeError("a key that is not there")
+        done.append(number)
+
+    with pytest.raises(RuntimeError):
+        tasks.for_each([0, 1, 2], work, called=str)
+
+    assert done == [0, 2]
