@@ -12,7 +12,7 @@ from api.current import current
 from api.rotation import rotate_keys
 from services import audit, identity, reference
 from services.errors import DomainError
-from services.privacy import retention
+from services.privacy import guardians, retention
 
 REFERENCE = Path(__file__).parent.parent / "reference"
 
@@ -125,8 +125,14 @@ def _sign(keys: audit.AuditKeys) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
 @with_appcontext
 def carry_out_retention(*, dry_run: bool) -> None:
-    """Delete what has been kept for long enough; the nightly job does the same."""
+    """Delete what has been kept for long enough; the nightly jobs do the same."""
     at = current.now()
+    if not dry_run:
+        with current.db.reading() as session:
+            undated = guardians.undated(session)
+        for child_id in undated:
+            with current.db.transaction() as session:
+                guardians.give_end(session, child_id, vault=current.vault)
     for policy in retention.POLICIES:
         for sweep in policy.sweeps:
             if dry_run:

@@ -19,7 +19,7 @@ from sqlalchemy import RowMapping, Select
 from jobs.context import Context
 from notifications.push import Outcome
 from services import audit, notifications, uploads
-from services.privacy import erasure, export, retention
+from services.privacy import erasure, export, guardians, retention
 from services.privacy.retention import HOURLY, POLICIES, Policy
 
 log = structlog.get_logger()
@@ -170,6 +170,18 @@ def sweep(context: Context, policies: Iterable[Policy]) -> None:
     for_each(due, carry_out, called=lambda each: each[0].name)
 
 
+def date_relations(context: Context) -> None:
+    """Store by when relations to children end that a former release left without it."""
+    with context.db.reading() as session:
+        undated = guardians.undated(session)
+
+    def date(child_id: uuid.UUID) -> None:
+        with context.db.transaction() as session:
+            guardians.give_end(session, child_id, vault=context.vault)
+
+    for_each(undated, date, called=str)
+
+
 def for_each(
     items: Iterable[Thing], work: Callable[[Thing], None], *, called: Callable[[Thing], str]
 ) -> None:
@@ -256,6 +268,12 @@ def make_app(context: Context, connector: procrastinate.BaseConnector) -> procra
     def retention_nightly(timestamp: int) -> None:
         del timestamp
         sweep(context, POLICIES)
+
+    @app.periodic(cron="3 19 * * *")  # Before retention, which goes by it.
+    @app.task(name="date_relations", queue="upkeep", queueing_lock="date_relations")
+    def date_relations_nightly(timestamp: int) -> None:
+        del timestamp
+        date_relations(context)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="erase_due", queue="upkeep", queueing_lock="erase_due")

@@ -398,6 +398,7 @@ _table(
     birth_date_sealed   basic      yes
     number_index        basic      no
     index_key_id        none       no
+    ends_on             basic      no
     state               none       yes
     version             none       no
     created_at          none       yes

@@ -140,6 +140,8 @@ class Child(Base):
     birth_date_sealed: Mapped[bytes | None]
     number_index: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     index_key_id: Mapped[int] = mapped_column(server_default="1")
+    # The first day of the month after the sixteenth birthday, which does not say the day of birth.
+    ends_on: Mapped[dt.date | None]
     state: Mapped[ChildState]
     version: Mapped[int]
     created_at: Mapped[dt.datetime]

@@ -295,6 +295,30 @@ KINDS: Mapping[str, Kind] = {
             "Your relation to the child you named was not confirmed: {text}",
         ),
     ),
+    "child_grew_up": _privacy(
+        vi=Text(
+            "Quan hệ với trẻ đã kết thúc",
+            "Trẻ mà bạn khai đã đủ 16 tuổi nên tự quyết định về dữ liệu của mình. Thông tin bạn đã "
+            "khai về trẻ đã được xoá.",
+        ),
+        en=Text(
+            "Relation to a child ended",
+            "The child you named has turned 16 and decides on their own data from now on. What you "
+            "told about the child has been deleted.",
+        ),
+    ),
+    "child_lapsed": _privacy(
+        vi=Text(
+            "Quan hệ với trẻ không được kiểm tra kịp",
+            "Quan hệ với trẻ mà bạn khai chưa được xác nhận sau {days} ngày nên thông tin đã khai "
+            "được xoá. Bạn có thể khai lại.",
+        ),
+        en=Text(
+            "Relation to a child was not checked in time",
+            "Your relation to the child you named was not confirmed within {days} days, so what "
+            "you told has been deleted. You can name the child again.",
+        ),
+    ),
     "security_new_sign_in": Kind(
         lane="urgent",
         ttl=timedelta(days=1),

@@ -56,6 +56,7 @@ class Deed(enum.StrEnum):
     CITIZEN_EXPORT = "citizen:export"
     CHILD_NAME = "child:name"
     CHILD_RELEASE = "child:release"
+    CHILD_END = "child:end"
     CHILD_READ = "child:read"
     CHILD_CONFIRM = "child:confirm"
     CHILD_REFUSE = "child:refuse"
@@ -145,6 +146,7 @@ _TITLES = {
     Deed.CITIZEN_EXPORT: ("Tải bản sao dữ liệu cá nhân", "Got a copy of the personal data"),
     Deed.CHILD_NAME: ("Khai trẻ mà mình đại diện", "Named a child to act for"),
     Deed.CHILD_RELEASE: ("Thôi đại diện cho trẻ", "Stopped acting for a child"),
+    Deed.CHILD_END: ("Kết thúc quan hệ với trẻ", "Ended a relation to a child"),
     Deed.CHILD_READ: (
         "Xem thông tin trẻ và người khai",
         "Looked at a child and who named them",

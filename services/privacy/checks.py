@@ -151,7 +151,7 @@ def refuse(
     if not words:
         raise RefusalNeedsReason
     child.refusal = words
-    child.number_index = child.number_sealed = child.birth_date_sealed = None
+    child.number_index = child.number_sealed = child.birth_date_sealed = child.ends_on = None
     _decide(session, actor, child, ChildState.REFUSED, at=at)
     _tell(session, child, "child_refused", at=at, text=words)
     return child

@@ -2,13 +2,15 @@
 
 A child is somebody under 16 (Children Law 102/2016/QH13, article 1), and the legal representative
 acts for them (Law 91/2025/QH15, article 24). The relation ends by itself on the sixteenth birthday,
-which is computed at each use and stored nowhere. Nobody is told whether a number is known here: it
-is compared with the guardian's own and with those that they named themselves, with no others.
+which is computed at each use; when its month is over, services.privacy.retention destroys what was
+told. Nobody is told whether a number is known here: it is compared with the guardian's own and with
+those that they named themselves, with no others.
 """
 
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -137,6 +139,7 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
         state=ChildState.PENDING,
         version=1,
         created_at=at,
+        ends_on=_month_after(_sixteenth_birthday(told.birth_date)),
     )
     keyring.provide(session, child, vault=vault)
     vault.write(child, "name", name)
@@ -189,12 +192,46 @@ def release(session: Session, actor: Actor, child_id: uuid.UUID, *, at: dt.datet
         raise ChildNotFound
     if child.state is ChildState.ENDED:
         return
+    end(session, child, audit.Deed.CHILD_RELEASE, actor=actor, at=at)
+
+
+def end(
+    session: Session,
+    child: Child,
+    deed: audit.Deed,
+    *,
+    actor: Actor | None,
+    at: dt.datetime,
+    **detail: Any,
+) -> None:
+    """End a relation and destroy what was told; who calls this holds the row's lock.
+
+    `actor` is None for what the system ends by itself, `detail` goes into the record.
+    """
     child.state, child.ended_at = ChildState.ENDED, at
     child.version += 1
-    child.number_index = child.data_key = None
+    child.number_index = child.data_key = child.ends_on = None
     for name in SEALED:
         setattr(child, f"{name}_sealed", None)
-    audit.record(session, audit.Deed.CHILD_RELEASE, actor=actor, subject=("child", child.id), at=at)
+    audit.record(session, deed, actor=actor, subject=("child", child.id), at=at, **detail)
+
+
+def undated(session: Session) -> list[uuid.UUID]:
+    """Open relations that a former release stored without the day of their end."""
+    query = select(Child.id).where(Child.state.in_(OPEN_STATES), Child.ends_on.is_(None))
+    return list(session.scalars(query.order_by(Child.id)))
+
+
+def give_end(session: Session, child_id: uuid.UUID, *, vault: Vault) -> None:
+    """Store by when a relation ends, from the date of birth that was told.
+
+    Raises:
+        Unreadable
+    """
+    child = session.scalar(select(Child).where(Child.id == child_id).with_for_update())
+    born = birth_date(child, vault) if child else None
+    if child and born:
+        child.ends_on = _month_after(_sixteenth_birthday(born))
 
 
 def acts_for(
@@ -233,6 +270,10 @@ def _sixteenth_birthday(born: dt.date) -> dt.date:
         return born.replace(year=born.year + OF_AGE)
     except ValueError:
         return dt.date(born.year + OF_AGE, 3, 1)
+
+
+def _month_after(day: dt.date) -> dt.date:
+    return dt.date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
 def _today(at: dt.datetime) -> dt.date:

@@ -10,7 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Table,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models import (
@@ -34,9 +46,10 @@ from models import (
 )
 from models.base import Base
 from models.feedback import OPEN_STATES
-from services import idempotency, uploads
+from services import audit, idempotency, notifications, uploads
+from services.calendar import ZONE
 from services.identity import admin
-from services.privacy import export
+from services.privacy import export, guardians
 
 # So many rows go in one transaction, so that nobody waits for long.
 BATCH = 500
@@ -44,6 +57,8 @@ BATCH = 500
 LOOK_AT = 50_000
 DAY = dt.timedelta(days=1)
 HOUR = dt.timedelta(hours=1)
+# So many days a relation to a child may wait for a check; the law has no number.
+UNCHECKED = 90
 
 Keys = Sequence[Any]
 Conditions = Sequence[ColumnElement[bool]]
@@ -180,6 +195,19 @@ def _remove_contact(session: Session, table: Table, keys: Keys, at: dt.datetime)
     """From the offices' sight, not from the citizen's own list."""
     query = update(table).where(table.c.id.in_(_ids(keys)))
     session.execute(query.values(contact_removed_at=at))
+
+
+def _end_relations(why: str, **facts: str) -> Callable[[Session, Table, Keys, dt.datetime], None]:
+    """End relations to children, destroy what was told, and tell the guardians why."""
+
+    def end(session: Session, _table: Table, keys: Keys, at: dt.datetime) -> None:
+        for child in session.scalars(select(Child).where(Child.id.in_(_ids(keys)))):
+            guardians.end(session, child, audit.Deed.CHILD_END, actor=None, at=at, why=why)
+            notifications.tell(
+                session, child.guardian_id, why, subject=("child", child.id), at=at, **facts
+            )
+
+    return end
 
 
 _SESSION_END = func.least(DeviceSession.revoked_at, DeviceSession.expires_at)
@@ -392,10 +420,25 @@ POLICIES = (
     ),
     Policy(
         name="child",
-        what="relations to children that were refused or ended",
-        ends="730 days after that",
+        what="children whom somebody named, and the relations to them",
+        ends="what was told with the month of the sixteenth birthday, or after 90 days without a "
+        "check; the rest 730 days after the refusal or the end",
         source=NEEDED,
         sweeps=(
+            Sweep(
+                model=Child,
+                kept=0 * DAY,
+                since=func.timezone(ZONE.key, cast(Child.ends_on, DateTime)),
+                where=lambda _over: [Child.state.in_(guardians.OPEN_STATES)],
+                remove=_end_relations("child_grew_up"),
+            ),
+            Sweep(
+                model=Child,
+                kept=UNCHECKED * DAY,
+                since=Child.created_at,
+                where=lambda _over: [Child.state == ChildState.PENDING],
+                remove=_end_relations("child_lapsed", days=str(UNCHECKED)),
+            ),
             Sweep(
                 model=Child,
                 kept=730 * DAY,

@@ -14,6 +14,7 @@ FACTS = {
     "due": "10:00 25/11/2026",
     "device": "Điện thoại {riêng}",
     "until": "01/12/2026",
+    "days": "90",
 }
 PARTS = [(kind, locale) for kind in KINDS for locale in ("vi", "en")]
 

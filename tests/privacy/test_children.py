@@ -4,11 +4,13 @@ import datetime as dt
 import uuid
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from jobs import tasks
 from models import AuditEvent, Child, ChildState, Citizen, InboxMessage, Relation
+from services.calendar import ZONE
 from services.errors import Forbidden, Stale
-from services.privacy import checks, guardians
+from services.privacy import checks, guardians, retention
 from services.privacy.checks import (
     ChildGrewUp,
     OwnRelation,
@@ -502,3 +504,119 @@ def test_each_look_is_recorded_with_whose_data_it_was(session, citizen, administ
     assert (event.about_id, event.purpose) == (citizen.id, "guardian_check")
     assert event.detail == {"fields": ["name", "citizen_number", "child"]}
     assert "Nguyễn" not in str(event.detail)
+
+
+# The end of what was told.
+
+
+@pytest.fixture
+def night(context, clock):
+    """Have the nightly jobs done at a moment; its clock stays there."""
+
+    def pass_by(at) -> None:
+        clock.now = at
+        tasks.date_relations(context)
+        tasks.sweep(context, retention.POLICIES)
+
+    return pass_by
+
+
+def here(*moment) -> dt.datetime:
+    return dt.datetime(*moment, tzinfo=ZONE).astimezone(dt.UTC)
+
+
+def sealed(child) -> list[object]:
+    return [
+        value
+        for value in (
+            *(child.data_key, child.name_sealed, child.number_sealed, child.birth_date_sealed),
+            *(child.number_index, child.ends_on),
+        )
+        if value is not None
+    ]
+
+
+def test_only_the_month_of_a_childs_birth_is_in_clear(session, name):
+    name(birth_date="2011-12-31")
+    name(birth_date="2012-02-29", citizen_number="019212000124")
+
+    assert [child.ends_on for child in stored(session)] == [
+        dt.date(2028, 1, 1),
+        dt.date(2028, 3, 1),
+    ]
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False])
+def test_what_was_told_goes_when_the_month_of_the_sixteenth_birthday_is_over(
+    session, citizen, administrator, night, is_confirmed
+):
+    checked_by = administrator if is_confirmed else None
+    factories.a_child(session, citizen, birth_date=dt.date(2010, 12, 5), checked_by=checked_by)
+    (child,) = stored(session)
+    assert child.ends_on == dt.date(2027, 1, 1)
+
+    night(here(2026, 12, 31, 23, 59))
+    (before,) = stored(session)
+    assert (before.state is not ChildState.ENDED, len(sealed(before))) == (True, 6)
+    night(here(2027, 1, 1, 0, 1))
+
+    (child,) = stored(session)
+    assert (child.state, sealed(child)) == (ChildState.ENDED, [])
+    assert actions(session)[-1] == "child:end"
+    assert factories.inbox_kinds(session, citizen)[-1] == "child_grew_up"
+    night(here(2027, 1, 2))
+    assert factories.inbox_kinds(session, citizen).count("child_grew_up") == 1
+
+
+def test_a_relation_that_nobody_checked_for_ninety_days_ends(
+    session, citizen, administrator, night
+):
+    factories.a_child(session, citizen)
+    confirmed = factories.a_child(session, citizen, checked_by=administrator)
+
+    night(NOON + dt.timedelta(days=90))
+    assert stored(session)[0].state is ChildState.PENDING
+    night(NOON + dt.timedelta(days=90, seconds=1))
+
+    child, other = stored(session)
+    assert (child.state, sealed(child)) == (ChildState.ENDED, [])
+    assert (other.id, other.state) == (confirmed, ChildState.CONFIRMED)
+    assert factories.inbox_kinds(session, citizen)[-1] == "child_lapsed"
+
+
+def test_a_relation_of_a_former_release_gets_its_end_from_what_is_sealed(
+    session, citizen, administrator, night
+):
+    born = dt.date(2010, 11, 25)
+    factories.a_child(session, citizen, birth_date=born, checked_by=administrator)
+    session.execute(update(Child).values(ends_on=None))
+    session.commit()
+
+    night(here(2026, 11, 26))
+    assert stored(session)[0].ends_on == dt.date(2026, 12, 1)
+    night(here(2026, 12, 2))
+
+    assert stored(session)[0].state is ChildState.ENDED
+
+
+def test_a_dry_run_says_whose_time_is_over_and_ends_nothing(app, session, citizen, clock):
+    factories.a_child(session, citizen, birth_date=dt.date(2010, 12, 5))
+    factories.a_child(session, citizen)
+    clock.now = here(2027, 3, 1)
+
+    result = app.test_cli_runner().invoke(args=["retention", "--dry-run"])
+
+    assert "child (0 days): 1 due, the oldest of 2026-12-31" in result.output
+    assert "child (90 days): 2 due" in result.output
+    assert [child.state for child in stored(session)] == [ChildState.PENDING] * 2
+
+
+def test_the_command_dates_and_ends_relations_too(app, session, citizen, clock):
+    factories.a_child(session, citizen, birth_date=dt.date(2010, 12, 5))
+    session.execute(update(Child).values(ends_on=None))
+    session.commit()
+    clock.now = here(2027, 1, 2)
+
+    app.test_cli_runner().invoke(args=["retention"])
+
+    assert stored(session)[0].state is ChildState.ENDED

@@ -1,4 +1,4 @@
-"""The level at which a copy of everything was asked for."""
+"""The level at which a copy of everything was asked for, and by when a child has grown up."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,12 @@ def upgrade() -> None:
         "exports",
         sa.Column("acr", sa.Text(), nullable=True, comment=comment("none", "export", "yes")),
     )
+    op.add_column(
+        "children",
+        sa.Column("ends_on", sa.Date(), nullable=True, comment=comment("basic", "child", "no")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_column("children", "ends_on")
     op.drop_column("exports", "acr")
