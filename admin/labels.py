@@ -9,6 +9,8 @@ from services import audit
 from services.audit import Purpose
 from services.calendar import ZONE, local_time
 from services.errors import DomainError
+from services.privacy.purposes import Purpose as ConsentPurpose
+from services.privacy.purposes import wording
 
 STATES = {
     "received": "Mới nhận",
@@ -55,6 +57,24 @@ STEPS = {
     "disable": ("Khoá tài khoản", "Đã khoá tài khoản và kết thúc các phiên làm việc."),
     "enable": ("Mở khoá tài khoản", "Đã mở khoá tài khoản."),
 }
+# What the system does when a request is finished, said before it is done.
+REMEDIES = {
+    "export": "Lập bản sao toàn bộ dữ liệu; người yêu cầu được báo khi tải được, trong 7 ngày",
+    "deletion": "Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày; người yêu cầu được báo và có thể "
+    "huỷ trước lúc đó",
+    "end_relation": "Kết thúc quan hệ với trẻ và xoá ngay thông tin đã khai về trẻ",
+    "withdraw": "Rút lại mọi sự đồng ý đang có; việc xử lý theo luật vẫn tiếp tục",
+}
+NO_REMEDY = {
+    "correct": "Họ tên, số định danh và ngày sinh lấy từ Thái Nguyên ID, được sửa ở "
+    "đó; số điện thoại, nơi ở và ngôn ngữ do người dân tự sửa trong ứng dụng. Hãy ghi đã hướng dẫn "
+    "hoặc đã làm gì.",
+    "protect": "Hệ thống không tự làm được việc này. Hãy ghi biện pháp đã thực hiện.",
+}
+NO_REMEDY_NOW = (
+    "Hệ thống không có gì để tự thực hiện cho yêu cầu này: không có sự đồng ý nào đang có, quan hệ "
+    "đã kết thúc, hoặc việc xoá đã được hẹn. Hãy ghi đã làm gì."
+)
 EVENTS = {
     "created": "Người dân gửi phản ánh",
     "assign": "Phân công cho đơn vị",
@@ -226,6 +246,14 @@ def role(name: str) -> str:
 
 def deed(action: str) -> str:
     return audit.title(action, "vi")
+
+
+def remedy(code: str) -> str:
+    """What the system will do, as services.privacy.remedies calls it."""
+    _, _, purpose = code.partition(":")
+    if purpose:
+        return f"Rút lại sự đồng ý: {wording(ConsentPurpose(purpose), 'vi').title}"
+    return REMEDIES[code]
 
 
 def facts(event: Any) -> str:

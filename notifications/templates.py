@@ -319,6 +319,30 @@ KINDS: Mapping[str, Kind] = {
             "you told has been deleted. You can name the child again.",
         ),
     ),
+    "child_ended": _privacy(
+        vi=Text(
+            "Quan hệ với trẻ đã kết thúc theo yêu cầu",
+            "Theo yêu cầu của bạn, quan hệ với trẻ đã kết thúc và thông tin bạn đã khai về trẻ "
+            "được xoá.",
+        ),
+        en=Text(
+            "Relation to a child ended as you asked",
+            "As you asked, your relation to the child has ended, and what you told about the "
+            "child has been deleted.",
+        ),
+    ),
+    "consent_withdrawn": _privacy(
+        vi=Text(
+            "Sự đồng ý đã được rút lại theo yêu cầu",
+            "Theo yêu cầu của bạn, sự đồng ý cho việc xử lý không bắt buộc đã được rút lại. Bạn "
+            "xem được từng mục đích ở trang đồng ý.",
+        ),
+        en=Text(
+            "Consent withdrawn as you asked",
+            "As you asked, your consent to what is not compulsory has been withdrawn. The page of "
+            "consents shows each purpose.",
+        ),
+    ),
     "security_new_sign_in": Kind(
         lane="urgent",
         ttl=timedelta(days=1),

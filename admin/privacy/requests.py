@@ -12,8 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from admin import door, forms, page, sign_in
 from api.current import current
 from services.errors import BadRequest, DomainError, Forbidden, NotFound
-from services.permissions import SENSITIVE
-from services.privacy import desk
+from services.permissions import GRAVE, SENSITIVE
+from services.privacy import desk, remedies
 from services.privacy.desk import Cursor, Given, Person
 
 blp = Blueprint("data_requests", __name__, url_prefix="/data-requests")
@@ -69,9 +69,16 @@ def person(request_id: uuid.UUID) -> Response:
 @blp.post("/<uuid:request_id>/step")
 def step(request_id: uuid.UUID) -> AnyResponse:
     name = request.form.get("step", "")
+    does = request.form.get("does") or None
+    # What the system does for somebody, such as deleting an account, is grave; words are not.
+    if does and (asked := sign_in.asked_again(GRAVE, back=f"{HOME}/{request_id}")):
+        return asked
     try:
         given = Given(
-            name, text=forms.text("text", limit=TEXT), ground=forms.text("ground", limit=CODE)
+            name,
+            text=forms.text("text", limit=TEXT),
+            ground=forms.text("ground", limit=CODE),
+            does=does,
         )
         with current.db.transaction() as session:
             desk.carry_out(
@@ -101,6 +108,7 @@ def _page(
     with current.db.reading() as session:
         found = desk.read(session, door.visit().actor, request_id)
         steps = desk.next_steps(session, found, at=now)
+        offered = remedies.offered(session, found)
     return page.respond(
         "data_request.html",
         error=error,
@@ -109,6 +117,8 @@ def _page(
         now=now,
         steps=steps,
         refusals=desk.REFUSALS,
+        remedies=offered,
+        is_recent=sign_in.is_recent(GRAVE),
         person=person,
         failed=failed,
         failed_is_offered=failed in {step.name for step in steps},

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from models import Citizen, Consent
 from services import audit, limits
 from services.errors import Conflict, NotFound
-from services.permissions import Actor
+from services.permissions import Actor, Grant
 from services.privacy.purposes import Purpose, current, wording
 
 CHANNEL = "app"
@@ -52,18 +52,26 @@ class Standing:
     history: Sequence[Consent]
 
 
-def has(session: Session, citizen_id: uuid.UUID, purpose: Purpose) -> bool:
-    """Whether this citizen consents to `purpose` at this moment, in the words of today.
+def running(session: Session, citizen_id: uuid.UUID) -> Sequence[Consent]:
+    """What somebody agreed to, in whatever version, and did not take back."""
+    query = select(Consent).where(Consent.citizen_id == citizen_id, Consent.withdrawn_at.is_(None))
+    return session.scalars(query.order_by(Consent.id)).all()
 
-    Who agreed to former words agreed to something else.
-    """
-    query = select(Consent.id).where(
-        Consent.citizen_id == citizen_id,
-        Consent.purpose == purpose.value,
-        Consent.version == current(purpose),
-        Consent.withdrawn_at.is_(None),
+
+def withdraw(
+    session: Session, row: Consent, *, actor: Actor, at: dt.datetime, by: Grant | None = None
+) -> None:
+    """Close one giving of consent; who calls this holds the lock of its person's row."""
+    row.withdrawn_at = max(at, row.given_at)
+    audit.record(
+        session,
+        audit.Deed.CONSENT_WITHDRAW,
+        actor=actor,
+        by=by,
+        subject=("consent", row.id),
+        at=at,
+        consent=row.purpose,
     )
-    return session.scalar(query) is not None
 
 
 def standings(session: Session, actor: Actor, *, locale: str) -> list[Standing]:
@@ -124,15 +132,7 @@ def decide(
         )
     )
     if open_row and not (granted and open_row.version == version):
-        open_row.withdrawn_at = max(at, open_row.given_at)
-        audit.record(
-            session,
-            audit.Deed.CONSENT_WITHDRAW,
-            actor=actor,
-            subject=("consent", open_row.id),
-            at=at,
-            consent=purpose.value,
-        )
+        withdraw(session, open_row, actor=actor, at=at)
         session.flush()  # Before the next row, since one purpose has one open row.
         open_row = None
     if granted and open_row is None:

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select, tuple_
 from sqlalchemy.orm import Session
@@ -12,6 +13,8 @@ from models import Child, Citizen, DataRequest, DataRequestClock, DataRequestSta
 from services import audit, calendar, permissions
 from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
 from services.permissions import Actor, Duty, Grant
+from services.privacy import remedies
+from services.privacy.remedies import RemedyNotOffered
 from services.privacy.requests import moment, tell
 from services.text import tidy
 from services.vault import Vault
@@ -73,11 +76,12 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an administrator filled in."""
+    """What an administrator filled in; `does` is what the system shall do (see remedies)."""
 
     step: str
     text: str | None = None
     ground: str | None = None
+    does: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +221,11 @@ def carry_out(
 
     Raises:
         Forbidden, UnknownRequest, Stale (`version` is not today's), IllegalStep, WordsNeeded,
-        UnknownRefusal
+        UnknownRefusal, RemedyNotOffered
     """
     role = _require(actor)
+    if given.does:
+        remedies.hold(session, request_id)
     request = session.scalar(
         select(DataRequest)
         .where(DataRequest.id == request_id)
@@ -239,9 +245,14 @@ def carry_out(
         raise WordsNeeded
     if "ground" in step.needs and given.ground not in REFUSALS:
         raise UnknownRefusal(grounds=", ".join(REFUSALS))
+    if given.does:
+        if step.name != "finish":
+            raise RemedyNotOffered
+        remedies.carry_out(session, actor, request, given.does, by=role, at=at)
     _apply(request, step, times, text, given.ground, at)
     request.version += 1
     request.updated_at = at
+    detail: dict[str, Any] = {"does": given.does} if given.does else {}
     audit.record(
         session,
         audit.Deed(f"data_request:{step.name}"),
@@ -250,6 +261,7 @@ def carry_out(
         subject=("data_request", request.id),
         at=at,
         state=request.state.value,
+        **detail,
     )
     _tell(session, request, step, text, at=at)
     return request

@@ -28,7 +28,7 @@ from models import Base, Citizen, Export, Upload
 from models.personal import TABLES
 from services import audit, calendar, identity, notifications, uploads
 from services.audit import Deed
-from services.permissions import Actor
+from services.permissions import Actor, Grant
 from services.privacy.whose import rows_of
 from services.tokens import TokenInvalid
 
@@ -46,10 +46,28 @@ def ask(session: Session, actor: Actor, *, at: dt.datetime) -> dt.datetime:
     Raises:
         TokenInvalid: the citizen is erased already.
     """
-    citizen = _living(session, actor)
+    return ask_for(session, actor.id, actor=actor, at=at)
+
+
+def ask_for(
+    session: Session,
+    citizen_id: uuid.UUID,
+    *,
+    actor: Actor,
+    at: dt.datetime,
+    by: Grant | None = None,
+) -> dt.datetime:
+    """Do as `ask` does, for a citizen who asked an administrator, who has the role `by`.
+
+    Raises:
+        TokenInvalid: the citizen is erased already.
+    """
+    citizen = _living(session, citizen_id)
     if citizen.deletion_due_at is None:
         due_at = citizen.deletion_due_at = at + GRACE
-        _note(session, actor, Deed.CITIZEN_ASK_DELETION, "account_deletion_asked", due_at, at=at)
+        deed = Deed.CITIZEN_ASK_DELETION
+        audit.record(session, deed, actor=actor, by=by, subject=("citizen", citizen.id), at=at)
+        _tell(session, citizen, "account_deletion_asked", due_at, at=at)
     return citizen.deletion_due_at
 
 
@@ -59,11 +77,13 @@ def undo(session: Session, actor: Actor, *, at: dt.datetime) -> None:
     Raises:
         TokenInvalid: it is too late, the citizen is erased.
     """
-    citizen = _living(session, actor)
+    citizen = _living(session, actor.id)
     due_at = citizen.deletion_due_at
     if due_at is not None:
         citizen.deletion_due_at = None
-        _note(session, actor, Deed.CITIZEN_UNDO_DELETION, "account_deletion_undone", due_at, at=at)
+        deed = Deed.CITIZEN_UNDO_DELETION
+        audit.record(session, deed, actor=actor, subject=("citizen", citizen.id), at=at)
+        _tell(session, citizen, "account_deletion_undone", due_at, at=at)
 
 
 def due(session: Session, *, at: dt.datetime) -> list[uuid.UUID]:
@@ -119,37 +139,24 @@ def erase(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> bool:
     return True
 
 
-def _living(session: Session, actor: Actor) -> Citizen:
+def _living(session: Session, citizen_id: uuid.UUID) -> Citizen:
     """The citizen's row, locked, so that asking, undoing and erasing take turns."""
     citizen = session.scalars(
-        select(Citizen).where(Citizen.id == actor.id).with_for_update(key_share=True)
+        select(Citizen).where(Citizen.id == citizen_id).with_for_update(key_share=True)
     ).one()
     if citizen.erased_at is not None:
         raise TokenInvalid
     return citizen
 
 
-def _note(
-    session: Session,
-    actor: Actor,
-    deed: Deed,
-    kind: str,
-    due_at: dt.datetime,
-    *,
-    at: dt.datetime,
+def _tell(
+    session: Session, citizen: Citizen, kind: str, due_at: dt.datetime, *, at: dt.datetime
 ) -> None:
-    audit.record(
-        session,
-        deed,
-        actor=actor,
-        subject=("citizen", actor.id),
-        at=at,
-    )
     notifications.tell(
         session,
-        actor.id,
+        citizen.id,
         kind,
-        subject=("citizen", actor.id),
+        subject=("citizen", citizen.id),
         at=at,
         due=f"{due_at.astimezone(calendar.ZONE):%H:%M %d/%m/%Y}",
     )

@@ -50,7 +50,7 @@ from models.base import new_id
 from models.personal import TABLES
 from services import audit, jobs, keyring, limits, notifications, uploads
 from services.errors import NotFound
-from services.permissions import LEVEL_2, Actor
+from services.permissions import LEVEL_1, LEVEL_2, Actor
 from services.privacy.whose import rows_of
 from services.storage import Storage
 from services.text import masked_number, tidy
@@ -125,18 +125,10 @@ def ask(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> Standi
         limits.RateLimited: five times a day, the asking whether a job is done not counted.
         TokenInvalid: the citizen is erased.
     """
-    # Locked, so that two askings at once make one job.
-    citizen = session.scalars(
-        select(Citizen).where(Citizen.id == actor.id).with_for_update(key_share=True)
-    ).one()
+    citizen = _locked(session, actor.id)
     if citizen.erased_at is not None:
         raise TokenInvalid
-    export = session.scalar(select(Export).where(Export.citizen_id == actor.id))
-    if export is not None and (_is_over(export, at) or export.acr != actor.acr):
-        uploads.discard(session, [export.id])
-        session.delete(export)
-        session.flush()
-        export = None
+    export = _fitting(session, citizen, actor.acr, at=at)
     if export is not None and export.parts is None:
         return Standing(citizen, export)
     if part > (export.parts if export and export.parts else 1):
@@ -145,12 +137,25 @@ def ask(session: Session, actor: Actor, *, part: int, at: dt.datetime) -> Standi
         bucket = f"export:{actor.id}"
         limits.take(session, bucket, limit=A_DAY, window=dt.timedelta(days=1), at=at)
     if export is None and not _is_small(session, actor.id):
-        export = Export(id=new_id(), citizen_id=actor.id, asked_at=at, acr=actor.acr)
-        session.add(export)
-        jobs.defer(session, TASK, queue="bulk", subject_id=export.id)
+        export = _begun(session, citizen, actor.acr, at=at)
     else:
         _note(session, actor, part=part, at=at)
     return Standing(citizen, export)
+
+
+def prepare(session: Session, citizen_id: uuid.UUID, *, at: dt.datetime) -> None:
+    """Have an export made for a citizen who did not ask for it in the app, and tell them of it.
+
+    It is made for the level that their data are of; where they sign in at another one, asking
+    makes it anew.
+    """
+    citizen = _locked(session, citizen_id)
+    acr = LEVEL_1 if citizen.number_sealed is None else LEVEL_2
+    export = _fitting(session, citizen, acr, at=at)
+    if export is None:
+        _begun(session, citizen, acr, at=at)
+    elif export.ready_at is not None:
+        _tell_ready(session, export, at=at)
 
 
 def at_once(connection: Connection, actor: Actor, *, vault: Vault, at: dt.datetime) -> bytes:
@@ -212,9 +217,7 @@ def finish(session: Session, export_id: uuid.UUID, parts: int, *, at: dt.datetim
         uploads.discard(session, [export_id])
     elif export.ready_at is None:
         export.ready_at, export.parts = at, parts
-        notifications.tell(
-            session, export.citizen_id, "export_ready", subject=("export", export_id), at=at
-        )
+        _tell_ready(session, export, at=at)
 
 
 def read_part(
@@ -273,6 +276,36 @@ def _events_about(citizen_id: uuid.UUID) -> Any:
             select(AuditEvent.id).where(AuditEvent.subject_type == kind, which)
             for kind, which in subjects
         ),
+    )
+
+
+def _locked(session: Session, citizen_id: uuid.UUID) -> Citizen:
+    """The citizen's row, locked, so that two askings at once make one job."""
+    query = select(Citizen).where(Citizen.id == citizen_id)
+    return session.scalars(query.with_for_update(key_share=True)).one()
+
+
+def _fitting(session: Session, citizen: Citizen, acr: str, *, at: dt.datetime) -> Export | None:
+    """The citizen's export; one whose time is over, or of another level, goes."""
+    export = session.scalar(select(Export).where(Export.citizen_id == citizen.id))
+    if export is not None and (_is_over(export, at) or export.acr != acr):
+        uploads.discard(session, [export.id])
+        session.delete(export)
+        session.flush()
+        return None
+    return export
+
+
+def _begun(session: Session, citizen: Citizen, acr: str, *, at: dt.datetime) -> Export:
+    export = Export(id=new_id(), citizen_id=citizen.id, asked_at=at, acr=acr)
+    session.add(export)
+    jobs.defer(session, TASK, queue="bulk", subject_id=export.id)
+    return export
+
+
+def _tell_ready(session: Session, export: Export, *, at: dt.datetime) -> None:
+    notifications.tell(
+        session, export.citizen_id, "export_ready", subject=("export", export.id), at=at
     )
 
 

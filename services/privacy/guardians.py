@@ -20,7 +20,7 @@ from models.base import new_id
 from services import audit, keyring, limits
 from services.calendar import ZONE
 from services.errors import Conflict, Forbidden, Invalid, NotFound
-from services.permissions import LEVEL_2, Actor
+from services.permissions import LEVEL_2, Actor, Grant
 from services.text import masked_number, tidy
 from services.vault import Vault
 
@@ -202,18 +202,20 @@ def end(
     *,
     actor: Actor | None,
     at: dt.datetime,
+    by: Grant | None = None,
     **detail: Any,
 ) -> None:
     """End a relation and destroy what was told; who calls this holds the row's lock.
 
-    `actor` is None for what the system ends by itself, `detail` goes into the record.
+    `actor` is None for what the system ends by itself, `by` the role of a member of staff;
+    `detail` goes into the record.
     """
     child.state, child.ended_at = ChildState.ENDED, at
     child.version += 1
     child.number_index = child.data_key = child.ends_on = None
     for name in SEALED:
         setattr(child, f"{name}_sealed", None)
-    audit.record(session, deed, actor=actor, subject=("child", child.id), at=at, **detail)
+    audit.record(session, deed, actor=actor, by=by, subject=("child", child.id), at=at, **detail)
 
 
 def undated(session: Session) -> list[uuid.UUID]:

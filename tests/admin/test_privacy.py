@@ -507,3 +507,70 @@ def test_what_people_wrote_is_text_on_every_page(administrator, session, citizen
         assert "&#34;&gt;&lt;script&gt;" in page
         assert "<script>alert" not in page
         assert "<img src=x" not in page
+
+
+def test_what_the_system_will_do_is_said_before_and_done_with_the_step(
+    administrator, session, citizen, asked
+):
+    request = asked("delete")
+    take(administrator, request, "accept")
+
+    page = administrator.page(f"{REQUESTS}/{request.id}")
+    done = take(administrator, request, "finish", version=2, does="deletion")
+
+    assert "Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày" in page
+    assert 'value="deletion" required>' in page.replace("required >", "required>")
+    assert "checked" not in page
+    assert done.status_code == 303
+    session.expire_all()
+    assert session.get_one(factories.Citizen, citizen.id).deletion_due_at is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("correct", "lấy từ Thái Nguyên ID"),
+        ("protect", "Hệ thống không tự làm được việc này"),
+        ("withdraw", "không có sự đồng ý nào đang có"),
+    ],
+)
+def test_where_the_system_can_do_nothing_the_page_says_so(administrator, asked, kind, words):
+    request = asked(kind)
+    take(administrator, request, "accept")
+
+    page = administrator.page(f"{REQUESTS}/{request.id}")
+
+    assert words in page
+    assert 'name="does"' not in page
+    assert take(administrator, request, "finish", version=2).status_code == 303
+
+
+def test_what_the_system_does_wants_a_sign_in_of_a_moment_ago_and_words_do_not(
+    administrator, session, citizen, asked, clock
+):
+    request = asked("delete")
+    take(administrator, request, "accept")
+    clock.forward(minutes=16)
+
+    page = administrator.page(f"{REQUESTS}/{request.id}")
+    refused = take(administrator, request, "finish", version=2, does="deletion")
+
+    assert 'name="does"' not in page
+    assert "Để hệ thống tự thực hiện, bạn cần vừa đăng nhập" in page
+    assert (refused.status_code, "chưa được lưu" in refused.text) == (401, True)
+    session.expire_all()
+    assert session.get_one(factories.Citizen, citizen.id).deletion_due_at is None
+    assert take(administrator, request, "finish", version=2).status_code == 303
+
+
+@pytest.mark.parametrize("does", ["export", "no_such", "withdraw:research", "x" * 61])
+def test_what_is_not_offered_is_refused_on_the_page(administrator, session, citizen, asked, does):
+    request = asked("delete")
+    take(administrator, request, "accept")
+
+    answer = take(administrator, request, "finish", version=2, does=does)
+
+    assert answer.status_code == 422
+    assert "Lời của cán bộ." in answer.text
+    session.expire_all()
+    assert session.get_one(factories.Citizen, citizen.id).deletion_due_at is None

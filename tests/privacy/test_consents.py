@@ -122,7 +122,6 @@ def test_a_withdrawal_closes_the_row_and_is_recorded(session, citizen, put, cloc
     (row,) = rows(session, citizen)
     assert (row.given_at, row.withdrawn_at) == (NOON, clock.now)
     assert audited(session) == ["consent:give", "consent:withdraw"]
-    assert not consents.has(session, citizen.id, Purpose.SATISFACTION_SURVEYS)
 
 
 def test_withdrawing_what_was_never_given_changes_nothing(session, citizen, put):
@@ -207,7 +206,6 @@ def test_consent_to_former_words_is_none_to_todays(client, session, citizen, hea
     (surveys,) = (item for item in items if item["purpose"] == "satisfaction_surveys")
     assert surveys["granted"] is False
     assert [event["version"] for event in surveys["history"]] == [0]
-    assert not consents.has(session, citizen.id, Purpose.SATISFACTION_SURVEYS)
 
 
 def test_agreeing_to_todays_words_takes_the_place_of_the_former(session, citizen, put, clock):
@@ -261,8 +259,10 @@ def test_nobody_decides_for_somebody_else(app, client, session, citizen, put):
     theirs = client.get(CONSENTS, headers=factories.bearer(app, session, other)).json["items"]
 
     assert not any(item["granted"] or item["history"] for item in theirs)
-    assert consents.has(session, citizen.id, Purpose.SATISFACTION_SURVEYS)
-    assert not consents.has(session, other.id, Purpose.SATISFACTION_SURVEYS)
+    assert [row.purpose for row in consents.running(session, citizen.id)] == [
+        "satisfaction_surveys"
+    ]
+    assert consents.running(session, other.id) == []
 
 
 def test_agreeing_has_a_limit_and_taking_it_back_has_none(put):
@@ -328,7 +328,7 @@ def test_agreeing_and_withdrawing_at_once_end_in_one_of_both(committed, at_once)
         assert len(still_open) <= 1
         assert given == len(found)
         assert withdrawn == len(found) - len(still_open)
-        assert consents.has(session, citizen.id, Purpose.RESEARCH) is bool(still_open)
+        assert list(consents.running(session, citizen.id)) == still_open
 
 
 def test_the_database_itself_lets_one_consent_be_open(session, citizen):

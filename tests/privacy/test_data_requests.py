@@ -6,9 +6,19 @@ import uuid
 import pytest
 from sqlalchemy import select
 
-from models import AuditEvent, DataRequest, DataRequestClock, DataRequestKind, InboxMessage
+from models import (
+    AuditEvent,
+    Child,
+    ChildState,
+    Citizen,
+    DataRequest,
+    DataRequestClock,
+    DataRequestKind,
+    DataRequestState,
+    InboxMessage,
+)
 from services.errors import Forbidden, Stale
-from services.privacy import desk, requests
+from services.privacy import consents, desk, export, remedies, requests
 from services.privacy.desk import (
     STEPS,
     Given,
@@ -17,6 +27,7 @@ from services.privacy.desk import (
     UnknownRequest,
     WordsNeeded,
 )
+from services.privacy.remedies import RemedyNotOffered
 from services.privacy.requests import Wish
 from tests import factories
 from tests.factories import NOON, VAULT
@@ -588,3 +599,166 @@ def test_the_open_and_the_late_are_counted(session, administrator, request_of, s
     assert desk.counts(session, actor, at=NOON) == (2, 0)
     assert desk.counts(session, actor, at=NOON + dt.timedelta(days=4)) == (2, 1)
     assert desk.counts(session, actor, at=NOON + dt.timedelta(days=30)) == (2, 2)
+
+
+# What the system does itself.
+
+
+def agree(session, citizen, *purposes):
+    for purpose in purposes:
+        consents.decide(
+            session,
+            factories.citizen_actor(citizen),
+            purpose,
+            granted=True,
+            version=1,
+            locale="vi",
+            at=NOON,
+        )
+    session.commit()
+
+
+def accepted(step, request):
+    return step(request, "accept")
+
+
+@pytest.mark.parametrize(
+    ("kind", "offers"),
+    [
+        ("view", ["export"]),
+        ("copy", ["export"]),
+        ("delete", ["deletion"]),
+        ("withdraw", ["withdraw:research", "withdraw:campaign_messages", "withdraw"]),
+        ("restrict", ["withdraw"]),
+        ("object", ["withdraw"]),
+        ("correct", []),
+        ("protect", []),
+    ],
+)
+def test_each_kind_has_what_the_system_can_do_for_it(session, citizen, request_of, kind, offers):
+    agree(session, citizen, "research", "campaign_messages")
+
+    assert remedies.offered(session, request_of(kind)) == offers
+
+
+def test_where_nobody_agreed_to_anything_there_is_nothing_to_withdraw(session, request_of):
+    assert remedies.offered(session, request_of("withdraw")) == []
+
+
+@pytest.mark.parametrize("kind", ["view", "copy"])
+def test_a_copy_is_made_and_told_when_the_request_is_finished(
+    client, session, citizen, headers, context, request_of, step, kind
+):
+    request = accepted(step, request_of(kind))
+
+    step(request, "finish", does="export")
+    assert factories.do_jobs(session, context, export.TASK) == 1
+
+    assert factories.inbox_kinds(session, citizen)[-2:] == ["data_request_done", "export_ready"]
+    copy = client.get("/api/v1/me/export", headers=headers)
+    assert (copy.status_code, copy.json["whole_at"]) == (200, None)
+
+
+def test_a_copy_that_lies_ready_is_told_again(session, citizen, context, request_of, step):
+    for _ in range(2):
+        step(accepted(step, request_of("view")), "finish", does="export")
+        factories.do_jobs(session, context, export.TASK)
+
+    assert factories.inbox_kinds(session, citizen).count("export_ready") == 2
+
+
+def test_a_deletion_is_asked_for_with_its_grace_and_can_be_undone(
+    client, session, citizen, headers, administrator, request_of, step
+):
+    request = accepted(step, request_of("delete"))
+
+    step(request, "finish", does="deletion")
+
+    due_at = client.get("/api/v1/me", headers=headers).json["deletion_due_at"]
+    assert due_at == "2026-11-30T03:00:00Z"
+    assert "account_deletion_asked" in factories.inbox_kinds(session, citizen)
+    query = select(AuditEvent).where(AuditEvent.action == "citizen:ask_deletion")
+    event = session.scalars(query).one()
+    assert (event.actor_id, event.role) == (administrator.id, "administrator")
+    assert remedies.offered(session, request) == []
+    assert client.delete("/api/v1/me/deletion", headers=headers).status_code == 204
+
+
+def test_the_data_of_a_child_go_with_the_relation(
+    session, citizen, administrator, request_of, step
+):
+    child_id = factories.a_child(session, citizen, checked_by=administrator)
+    request = accepted(step, request_of("delete", child_id=child_id))
+
+    step(request, "finish", does="end_relation")
+
+    child = session.get_one(Child, child_id)
+    assert (child.state, child.data_key, child.name_sealed) == (ChildState.ENDED, None, None)
+    assert "child_ended" in factories.inbox_kinds(session, citizen)
+    assert session.get_one(Citizen, citizen.id).deletion_due_at is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "does", "left"),
+    [
+        ("withdraw", "withdraw:research", {"campaign_messages"}),
+        ("withdraw", "withdraw", set()),
+        ("restrict", "withdraw", set()),
+        ("object", "withdraw", set()),
+    ],
+)
+def test_a_consent_is_withdrawn_by_purpose_or_with_all_others(
+    session, citizen, administrator, request_of, step, kind, does, left
+):
+    agree(session, citizen, "research", "campaign_messages")
+    request = accepted(step, request_of(kind))
+
+    step(request, "finish", does=does)
+
+    assert {row.purpose for row in consents.running(session, citizen.id)} == left
+    query = select(AuditEvent).where(AuditEvent.action == "consent:withdraw")
+    events = session.scalars(query).all()
+    assert {event.actor_id for event in events} == {administrator.id}
+    assert len(events) == 2 - len(left)
+    assert "consent_withdrawn" in factories.inbox_kinds(session, citizen)
+    finish = select(AuditEvent.detail).where(AuditEvent.action == "data_request:finish")
+    assert session.scalar(finish) == {"state": "done", "does": does}
+
+
+def test_nothing_is_done_that_was_not_chosen(session, citizen, request_of, step):
+    step(accepted(step, request_of("delete")), "finish")
+
+    assert session.get_one(Citizen, citizen.id).deletion_due_at is None
+    assert stored(session)[0].state is DataRequestState.DONE
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "does"),
+    [
+        ("view", "finish", "deletion"),
+        ("delete", "finish", "export"),
+        ("delete", "finish", "end_relation"),
+        ("withdraw", "finish", "withdraw:research"),
+        ("correct", "finish", "anything"),
+        ("delete", "extend", "deletion"),
+    ],
+)
+def test_what_is_not_offered_is_refused_and_the_request_stays(
+    session, citizen, request_of, step, kind, name, does
+):
+    request = accepted(step, request_of(kind))
+
+    with pytest.raises(RemedyNotOffered):
+        step(request, name, does=does)
+
+    session.rollback()
+    assert stored(session)[0].state is DataRequestState.ACCEPTED
+    assert session.get_one(Citizen, citizen.id).deletion_due_at is None
+
+
+def test_somebody_who_is_refused_has_nothing_done(session, citizen, request_of, step):
+    with pytest.raises(RemedyNotOffered):
+        step(request_of("delete"), "refuse", ground="unclear", does="deletion")
+
+    session.rollback()
+    assert session.get_one(Citizen, citizen.id).deletion_due_at is None
