@@ -7,6 +7,7 @@ neither. An operation that the table lacks fails, and so does a row that no oper
 
 import csv
 import io
+import json
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from services import identity
 from services.identity import DeviceFacts
 from tests import factories
 from tests.conftest import Clock
+from tests.rows import changed, contents
 
 TABLE = Path(__file__).with_name("policy.csv")
 HERE, ELSEWHERE = "so-xay-dung", "so-nong-nghiep-va-moi-truong"
@@ -234,9 +236,18 @@ SENT = {
 
 
 def answer(
-    world: World, operation: str, actor: str, whose: str, more: str | None = None, **instead
+    world: World,
+    operation: str,
+    actor: str,
+    whose: str,
+    more: str | None = None,
+    kind: str | None = None,
+    **instead,
 ):
-    """What `actor` gets, and the statements that changed something; nothing of it stays."""
+    """What `actor` gets, and the statements that changed something; nothing of it stays.
+
+    `more` is a name that the body has too many, `kind` what it is called instead of JSON.
+    """
     method, path = operation.split()
     things = world.things[actor, whose]
     filled = {gap: things[name] for gap, name in FILLED.get(operation, {}).items()}
@@ -244,6 +255,8 @@ def answer(
     sent = SENT.get(operation, lambda _: {})(things)
     if more is not None:
         sent["json"] |= {more: "x"}
+    if kind is not None:
+        sent |= {"data": json.dumps(sent.pop("json")), "content_type": kind}
     sent["headers"] = world.headers[actor] | sent.get("headers", {})
     changes: list[str] = []
 
@@ -310,6 +323,65 @@ def test_what_is_not_yours_looks_like_what_does_not_exist(world, operation, gap)
 
 
 DOCUMENT = openapi.document()
+
+
+def takes_json(operation: str) -> bool:
+    method, path = operation.split()
+    body = DOCUMENT["paths"][path][method.lower()].get("requestBody", {})
+    return "application/json" in body.get("content", {})
+
+
+def whoever_may(operation: str) -> str:
+    return STAFF_THAT_MAY.get(operation, "handler") if "/staff/" in operation else "citizen"
+
+
+# What a form of another site can send without being asked for leave.
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+)
+@pytest.mark.parametrize("operation", [each for each in operations() if takes_json(each)])
+def test_a_body_that_is_not_called_json_is_not_read_and_changes_nothing(world, operation, kind):
+    actor = whoever_may(operation)
+    as_json, _ = answer(world, operation, actor, "own")
+
+    got, changes = answer(world, operation, actor, "own", kind=kind)
+
+    assert (got.status_code, got.json["code"]) == (415, "not_json")
+    assert changes == []
+    assert as_json.status_code not in {400, 415}
+
+
+# What a read writes beside the counts of limits. A copy of everything is recorded, told, and made
+# by a job where it is large; a search of the audit log is on that log.
+READS_THAT_WRITE = {
+    "GET /api/v1/me/export": {
+        *("audit_events", "exports", "inbox_messages"),
+        *("procrastinate_jobs", "procrastinate_events"),
+    },
+    "GET /api/v1/staff/audit": {"audit_events"},
+}
+
+
+@pytest.mark.parametrize("operation", [each for each in operations() if each.startswith("GET ")])
+def test_a_read_changes_nothing(world, operation):
+    things = world.things["citizen", "own"]
+    filled = {gap: things[name] for gap, name in FILLED.get(operation, {}).items()}
+    path = operation.split()[1].format_map(things | filled)
+    sent = SENT.get(operation, lambda _: {})(things)
+    succeeded = False
+    for actor in ("anonymous", "citizen", *STAFF):
+        step = world.connection.begin_nested()
+        try:
+            before = contents(world.connection)
+            got = world.app.test_client().get(path, headers=world.headers[actor], **sent)
+            touched = changed(before, contents(world.connection)) - {"rate_limits"}
+        finally:
+            step.rollback()
+        succeeded |= got.status_code in {200, 202}
+        assert touched <= READS_THAT_WRITE.get(operation, set()), actor
+
+    # A link to a photo is good for what it was signed for alone.
+    assert succeeded or operation == "GET /api/v1/files/{signed}"
 
 
 def properties(schema: dict, seen: frozenset[str] = frozenset()) -> set[str]:

@@ -9,7 +9,11 @@ from models import ChildState, DataRequestKind, DataRequestState, Relation, Repo
 from services.audit import Purpose
 from services.audit.deeds import SUBJECTS
 from services.feedback import REJECTION_REASONS, TRANSITIONS
-from services.privacy import desk as requests
+from services.privacy import breaches, requests
+from services.privacy import desk as requests_desk
+from tests import factories
+from tests.admin.conftest import enter
+from tests.rows import changed, contents
 
 
 def policy(answer):
@@ -88,8 +92,8 @@ def test_every_code_has_a_word():
     assert {field for step in TRANSITIONS for field in step.needs} <= set(labels.FIELDS)
     assert set(labels.DATA_REQUESTS) == set(DataRequestKind)
     assert set(labels.DATA_REQUEST_STATES) == set(DataRequestState)
-    assert set(labels.REFUSALS) == set(requests.REFUSALS)
-    assert {f"data_request:{step.name}" for step in requests.STEPS} <= set(labels.STEPS)
+    assert set(labels.REFUSALS) == set(requests_desk.REFUSALS)
+    assert {f"data_request:{step.name}" for step in requests_desk.STEPS} <= set(labels.STEPS)
     assert set(labels.RELATIONS) == set(Relation)
     assert set(labels.CHILD_STATES) == set(ChildState)
 
@@ -122,3 +126,46 @@ def test_the_part_where_one_is_is_marked(desk, path):
 
     nav = re.search(r'<nav aria-label="Trang">(.*?)</nav>', page, re.DOTALL)[1]
     assert re.findall(r'href="([^"]+)" aria-current="page"', nav) == [path]
+
+
+# The record of a search, and when somebody was last here.
+WRITTEN = {"/admin/audit/": {"audit_events"}}
+TOUCHED = {"admin_sessions"}
+
+
+def test_opening_a_page_changes_nothing(app, session, clock, citizen, report):
+    staff = factories.a_staff(
+        session, [(role, None) for role in ("dispatcher", "administrator", "auditor")]
+    )
+    desk = enter(app, session, clock, staff)
+    actor = factories.staff_actor(staff)
+    breach = breaches.record(
+        session, actor, breaches.Facts(detected_at=clock.now, what="Gửi nhầm."), at=clock.now
+    )
+    wish = requests.Wish(DataRequestKind.VIEW)
+    asked = requests.submit(
+        session, factories.citizen_actor(citizen), wish, vault=factories.VAULT, at=clock.now
+    )
+    things = {
+        "report_id": report.id,
+        "child_id": factories.a_child(session, citizen),
+        "request_id": asked.id,
+        "breach_id": breach.id,
+        "person_id": staff.id,
+    }
+    session.commit()
+    pages = {
+        rule.rule: re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule).format_map(things)
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/admin") and "GET" in rule.methods and "static" not in rule.rule
+    }
+    clock.forward(minutes=2)
+
+    for rule, address in pages.items():
+        before = contents(session)
+        answer = desk.get(address)
+        touched = changed(before, contents(session))
+        assert touched <= WRITTEN.get(rule, set()) | TOUCHED, rule
+        assert answer.status_code < 400 or rule == "/admin/callback", rule
+
+    assert len(pages) > 15
