@@ -338,6 +338,7 @@ def test_an_administrator_brings_a_legal_request_to_its_end(sit_down, javascript
     page.get_by_role("button", name="Gia hạn một lần").click()
     expect(page.get_by_role("status")).to_contain_text("Đã gia hạn")
 
+    page.get_by_label("Không: tôi đã thực hiện cách khác").check()
     page.get_by_label("Kết quả thực hiện").fill("Đã xóa số điện thoại.")
     page.get_by_role("button", name="Đã thực hiện xong").click()
 
@@ -407,6 +408,10 @@ def test_the_pages_of_privacy_are_for_everybody_and_every_screen(sit_down, offic
     page.get_by_text("Từ chối", exact=True).first.click()
     look()
     page.get_by_role("button", name="Xem tên và số định danh").click()
+    look()
+    page.get_by_label("Trả lời người yêu cầu").first.fill("Sẽ xóa trong tuần này.")
+    page.get_by_role("button", name="Chấp nhận", exact=True).click()
+    expect(page.get_by_text("Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày")).to_be_visible()
     look()
     page.goto(f"{office.url}/admin/data-requests?state=ended")
     look()
