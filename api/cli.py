@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import orjson
 from flask import Flask
 from flask.cli import with_appcontext
 
 from api.current import current
 from api.rotation import rotate_keys
-from services import audit, identity, reference
+from services import audit, identity, places, reference
 from services.errors import DomainError
 from services.privacy import guardians, retention
 
@@ -19,6 +20,7 @@ REFERENCE = Path(__file__).parent.parent / "reference"
 
 def init_app(app: Flask) -> None:
     app.cli.add_command(load_reference)
+    app.cli.add_command(import_boundaries)
     app.cli.add_command(create_admin)
     app.cli.add_command(make_bucket)
     app.cli.add_command(verify_audit)
@@ -33,6 +35,26 @@ def load_reference() -> None:
     with current.db.transaction() as session:
         counts = reference.load(session, rows)
     click.echo(", ".join(f"{name}: {count}" for name, count in counts.items()))
+
+
+@click.command("import-boundaries")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def import_boundaries(file: Path) -> None:
+    """Take the borders of communes from a GeoJSON FILE, in place of former ones."""
+    try:
+        document = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise click.ClickException(f"{file} is no JSON: {error}") from error
+    try:
+        with current.db.transaction() as session:
+            taken = places.import_borders(session, document)
+    except DomainError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{taken.units} units with {taken.points} points; of the centres of {taken.centres} old "
+        f"communes, {taken.centres_right} lie in a unit that followed theirs."
+    )
 
 
 @click.command("create-admin")

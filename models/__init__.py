@@ -26,7 +26,7 @@ from models.identity import (
 )
 from models.notifications import Delivery, Device, InboxMessage
 from models.personal import classify
-from models.places import LegacyPair, LegacyPlace, Place
+from models.places import LegacyPair, LegacyPlace, Place, PlaceBorder
 from models.platform import IdempotencyKey, KeyCheck, RateLimit
 from models.privacy import (
     Breach,
@@ -69,6 +69,7 @@ __all__ = [
     "LegacyPair",
     "LegacyPlace",
     "Place",
+    "PlaceBorder",
     "RateLimit",
     "RefreshToken",
     "Relation",

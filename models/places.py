@@ -1,6 +1,9 @@
 """Administrative units: today's 92 and the 280 communes they were made of on 1 July 2025."""
 
+from typing import Any
+
 from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -47,3 +50,20 @@ class LegacyPair(Base):
     old_code: Mapped[str] = mapped_column(ForeignKey("legacy_places.code"), primary_key=True)
     new_code: Mapped[str] = mapped_column(ForeignKey("places.code"), primary_key=True)
     is_default: Mapped[bool]
+
+
+class PlaceBorder(Base):
+    """The border of a unit of today, as imported; without any, places are approximate.
+
+    `polygons` is a list of polygons, each a list of closed rings of [longitude, latitude], the
+    outer one first. The box around them is in degrees.
+    """
+
+    __tablename__ = "place_borders"
+
+    place_code: Mapped[str] = mapped_column(ForeignKey("places.code"), primary_key=True)
+    south: Mapped[float] = mapped_column(Float)
+    west: Mapped[float] = mapped_column(Float)
+    north: Mapped[float] = mapped_column(Float)
+    east: Mapped[float] = mapped_column(Float)
+    polygons: Mapped[Any] = mapped_column(JSONB)

@@ -448,6 +448,7 @@ EXCUSED = {
         "prefer-bigint-over-int": "an export has few parts",
     },
     "0008": {"prefer-bigint-over-int": "versions of members of staff stay small"},
+    "0010": {"prefer-text-field": VARYING},
 }
 
 

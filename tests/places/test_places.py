@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from models import LegacyPair, LegacyPlace, Place
 from services import places
-from services.places import distance_km
+from services.places.resolving import distance_km
 from services.text import fold
 from tests import factories
 
