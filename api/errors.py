@@ -4,6 +4,7 @@ Every answer with a status of 400 or more is application/problem+json, in Vietna
 English where Accept-Language prefers it: title, status, detail, code, and errors per field.
 """
 
+import enum
 from http import HTTPStatus
 from typing import Any
 
@@ -23,7 +24,18 @@ from services.vault import Unreadable
 
 log = structlog.get_logger()
 
-STATUS: dict[type[errors.DomainError], HTTPStatus] = {
+
+class TusStatus(enum.IntEnum):
+    """A number that HTTP does not know, of the protocol tus 1.0.0."""
+
+    CHECKSUM_MISMATCH = 460
+
+    @property
+    def phrase(self) -> str:
+        return "Checksum Mismatch"
+
+
+STATUS: dict[type[errors.DomainError], HTTPStatus | TusStatus] = {
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
@@ -35,6 +47,7 @@ STATUS: dict[type[errors.DomainError], HTTPStatus] = {
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Damaged: TusStatus.CHECKSUM_MISMATCH,
     errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DomainError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -62,7 +75,7 @@ def problem(
     """A problem document; `code` also names its type, a path of this API's documentation."""
     body = {
         "type": f"/problems/{code}",
-        "title": TITLES[locale()].get(status, HTTPStatus(status).phrase),
+        "title": TITLES[locale()].get(status) or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": code,
@@ -75,7 +88,7 @@ def problem(
     return response
 
 
-def status_of(error: errors.DomainError) -> HTTPStatus:
+def status_of(error: errors.DomainError) -> HTTPStatus | TusStatus:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 

@@ -20,10 +20,11 @@ TITLES = {
         422: "Giá trị không hợp lệ",
         428: "Thiếu điều kiện If-Match",
         429: "Quá nhiều yêu cầu",
+        460: "Sai mã kiểm",
         500: "Lỗi hệ thống",
         503: "Tạm thời không phục vụ được",
     },
-    "en": {},
+    "en": {460: "Checksum Mismatch"},
 }
 HTTP_DETAILS = {
     "vi": {

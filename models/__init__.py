@@ -9,7 +9,9 @@ from models.feedback import (
     ReporterBlock,
     ReportEvent,
     ReportState,
+    ResumableUpload,
     Upload,
+    UploadPiece,
     UploadState,
     Visibility,
 )
@@ -77,10 +79,12 @@ __all__ = [
     "ReportEvent",
     "ReportState",
     "ReporterBlock",
+    "ResumableUpload",
     "Role",
     "RoleGrant",
     "Staff",
     "Upload",
+    "UploadPiece",
     "UploadState",
     "Visibility",
 ]

@@ -201,6 +201,38 @@ class ReporterBlock(Base):
     lifted_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
 
 
+class ResumableUpload(Base):
+    """A photo that comes in pieces; once all are there, `uploads` has a row of the same id."""
+
+    __tablename__ = "resumable_uploads"
+    __table_args__ = (
+        CheckConstraint("received between 0 and length", name="received"),
+        CheckConstraint("num_nonnulls(owner_id, staff_id) = 1", name="one_owner"),
+        Index(None, "owner_id"),
+        Index(None, "expires_at"),
+    )
+
+    id: Mapped[uuid_pk]
+    owner_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("citizens.id"))
+    staff_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
+    length: Mapped[int]
+    received: Mapped[int]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+
+
+class UploadPiece(Base):
+    """Some bytes of a photo, and where they belong."""
+
+    __tablename__ = "upload_pieces"
+
+    upload_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("resumable_uploads.id", ondelete="CASCADE"), primary_key=True
+    )
+    offset: Mapped[int] = mapped_column(primary_key=True)
+    content: Mapped[bytes]
+
+
 class Upload(Base):
     """A photo: stored as sent until the job has cleaned it, then only as the two cleaned sizes."""
 

@@ -318,6 +318,32 @@ _table(
     erased="detached owner_id",
 )
 _table(
+    "resumable_uploads",
+    "unused_photo",
+    """
+    id                  none       no
+    owner_id            none       no
+    staff_id            none       no
+    length              none       no
+    received            none       no
+    created_at          none       no
+    expires_at          none       no
+    """,
+    people=("owner_id",),
+    erased="deleted",
+)
+_table(
+    "upload_pieces",
+    "unused_photo",
+    """
+    upload_id           none       no
+    offset              none       no
+    content             sensitive  no
+    """,
+    people=("upload_id.owner_id",),
+    erased="deleted",
+)
+_table(
     "reporter_blocks",
     "reporter_block",
     """

@@ -84,6 +84,12 @@ class TooLarge(DomainError):
     vi = "Dữ liệu quá lớn."
 
 
+class Damaged(DomainError):
+    """What arrived is not what was sent."""
+
+    vi = "Dữ liệu nhận được không còn nguyên vẹn."
+
+
 class UnsupportedMedia(DomainError):
     """This kind of content is not accepted."""
 

@@ -62,9 +62,24 @@ def receive(
         PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated: nothing is kept.
         StorageUnavailable
     """
-    photos.check(content)
     upload_id = new_id()
+    keep(content, upload_id, storage=storage)
+    return add(session, actor, upload_id, at=at)
+
+
+def keep(content: bytes, upload_id: uuid.UUID, *, storage: Storage) -> None:
+    """Write the file of a photo, before its row.
+
+    Raises:
+        PhotoTooLarge, PhotoTooManyPixels, PhotoNotAccepted, PhotoAnimated: nothing is kept.
+        StorageUnavailable
+    """
+    photos.check(content)
     storage.put(key(upload_id, "original"), content)
+
+
+def add(session: Session, actor: Actor, upload_id: uuid.UUID, *, at: dt.datetime) -> Upload:
+    """The row of a photo whose file is kept, and the job that cleans it."""
     upload = Upload(
         id=upload_id,
         owner_id=actor.id if actor.kind is ActorKind.CITIZEN else None,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from settings import Settings
 from simulators.thainguyen_id.app import create_app as create_provider
 from tests import canaries, factories
 from tests.postgres import Server, leaks, server
+from tests.processes import free_port, healthy, running, wait_for
 
 ROOT = Path(__file__).parent.parent
 # What starts whole systems or browsers: two at once are too much for a machine of two cores.
@@ -232,6 +233,42 @@ class LateApp:
 
     def __call__(self, environ, start_response):
         return self.app(environ, start_response)
+
+
+@pytest.fixture
+def two_servers(postgres, settings, tmp_path):
+    """Two web processes on one database, each of which knows only what it read there."""
+    with a_database(postgres) as url:
+        ports = [free_port() for _ in range(2)]
+        environment = {
+            "DATABASE_URL": url,
+            "PUBLIC_URL": "http://127.0.0.1",
+            "SECRET_KEY": settings.secret_key,
+            "DATA_KEYS": "1:" + factories.DATA_KEYS[1],
+            "INDEX_KEYS": "1:" + factories.INDEX_KEYS[1],
+            "ACCESS_TOKEN_KEY_FILE": str(settings.access_token_key_file),
+            "OIDC_ISSUER": settings.oidc_issuer,
+            "OIDC_CLIENT_ID": settings.oidc_client_id,
+            "OIDC_CLIENT_SECRET": settings.oidc_client_secret,
+            "OIDC_ADMIN_CLIENT_ID": settings.oidc_admin_client_id,
+            "OIDC_ADMIN_CLIENT_SECRET": settings.oidc_admin_client_secret,
+            "OIDC_REDIRECT_URIS": "http://127.0.0.1/callback",
+            "STORAGE_URL": settings.storage_url,
+        }
+        with ExitStack() as both:
+            for port in ports:
+                both.enter_context(
+                    running(
+                        "api.server",
+                        log=tmp_path / f"{port}.log",
+                        LISTEN=f"127.0.0.1:{port}",
+                        **environment,
+                    )
+                )
+            urls = [f"http://127.0.0.1:{port}" for port in ports]
+            for each in urls:
+                wait_for(each, lambda each=each: healthy(each))
+            yield url, urls
 
 
 @pytest.fixture

@@ -449,6 +449,7 @@ EXCUSED = {
     },
     "0008": {"prefer-bigint-over-int": "versions of members of staff stay small"},
     "0010": {"prefer-text-field": VARYING},
+    "0011": {"prefer-bigint-over-int": "a photo has ten million bytes"},
 }
 
 

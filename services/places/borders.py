@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, Select, delete, select
 from sqlalchemy.orm import Session
 
 from models import LegacyPair, LegacyPlace, Place, PlaceBorder
@@ -49,9 +49,9 @@ class Imported:
     centres_right: int
 
 
-def near(session: Session, *, lat: float, lng: float) -> list[tuple[Place, float]]:
-    """Units that a point lies in or nearly in, the nearest first, with the metres to them."""
-    rows = session.execute(
+def around(*, lat: float, lng: float) -> Select[*tuple[Place, Any]]:
+    """Units whose box a point lies in or nearly in, with their polygons."""
+    return (
         select(Place, PlaceBorder.polygons)
         .join(PlaceBorder, PlaceBorder.place_code == Place.code)
         .where(
@@ -61,16 +61,16 @@ def near(session: Session, *, lat: float, lng: float) -> list[tuple[Place, float
             PlaceBorder.east >= lng - _MARGIN,
         )
     )
+
+
+def nearest_first(
+    rows: Iterable[Row[*tuple[Place, Any]]], *, lat: float, lng: float
+) -> list[tuple[Place, float]]:
+    """Those of `around` that a point lies in or nearly in, with the metres to them."""
     found = [(place, away_m(polygons, lat=lat, lng=lng)) for place, polygons in rows]
     return sorted(
         (each for each in found if each[1] <= NEAR_M), key=lambda each: (each[1], each[0].code)
     )
-
-
-def distance_m(session: Session, *, lat: float, lng: float) -> float:
-    """How far a point is from the nearest unit of those that have borders, in metres."""
-    rows = session.scalars(select(PlaceBorder.polygons))
-    return min(away_m(polygons, lat=lat, lng=lng) for polygons in rows)
 
 
 def import_borders(session: Session, document: Any) -> Imported:

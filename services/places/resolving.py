@@ -1,9 +1,11 @@
 """Which commune a point lies in: by borders where they are loaded, otherwise by the old centres."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from models import LegacyPair, LegacyPlace, Place, PlaceBorder
@@ -40,9 +42,21 @@ def resolve(session: Session, *, lat: float, lng: float) -> Resolution:
     Raises:
         PlaceNotFound: no reference data is loaded.
     """
-    near = borders.near(session, lat=lat, lng=lng)
-    if not near:
-        return _without_borders(session, lat=lat, lng=lng)
+    near = borders.nearest_first(
+        session.execute(borders.around(lat=lat, lng=lng)).all(), lat=lat, lng=lng
+    )
+    if near:
+        return _by_borders(near)
+    rows = session.execute(_nearest_centres(lat, lng)).all()
+    if not rows:
+        raise PlaceNotFound
+    if rows[0].drawn:
+        all_borders = session.scalars(select(PlaceBorder.polygons))
+        return _outside(min(borders.away_m(each, lat=lat, lng=lng) for each in all_borders))
+    return _by_centres(rows, lat, lng)
+
+
+def _by_borders(near: Sequence[tuple[Place, float]]) -> Resolution:
     _, away_m = near[0]
     candidates = [place for place, _ in near]
     return Resolution(
@@ -54,23 +68,22 @@ def resolve(session: Session, *, lat: float, lng: float) -> Resolution:
     )
 
 
-def _without_borders(session: Session, *, lat: float, lng: float) -> Resolution:
-    """The unit whose old communes have the nearest centre; outside where borders say so."""
+def _nearest_centres(lat: float, lng: float) -> Select[*tuple[Any, ...]]:
+    """Units by the centres of their old communes, and whether there are any borders."""
     # Degrees of longitude shrink with the cosine of the latitude; exact enough for an order.
     shrink = math.cos(math.radians(lat)) ** 2
     nearness = func.power(LegacyPlace.lat - lat, 2) + func.power(LegacyPlace.lng - lng, 2) * shrink
-    rows = session.execute(
+    return (
         select(Place, LegacyPlace.lat, LegacyPlace.lng, exists(select(PlaceBorder)).label("drawn"))
         .join(LegacyPair, LegacyPair.new_code == Place.code)
         .join(LegacyPlace, LegacyPlace.code == LegacyPair.old_code)
         .where(LegacyPair.is_default)
         .order_by(nearness, LegacyPlace.code)
         .limit(40)  # No unit of today was made of more than 13 communes.
-    ).all()
-    if not rows:
-        raise PlaceNotFound
-    if rows[0].drawn:
-        return _outside(borders.distance_m(session, lat=lat, lng=lng))
+    )
+
+
+def _by_centres(rows: Sequence[Any], lat: float, lng: float) -> Resolution:
     distance = distance_km((lat, lng), (rows[0].lat, rows[0].lng))
     if distance > OUTSIDE_KM:
         return _outside(distance * 1000)

@@ -42,6 +42,7 @@ from models import (
     Report,
     ReporterBlock,
     ReportEvent,
+    ResumableUpload,
     Upload,
 )
 from models.base import Base
@@ -332,8 +333,8 @@ POLICIES = (
     ),
     Policy(
         name="unused_photo",
-        what="photos that no report took",
-        ends="1 day after it came",
+        what="photos that no report took, and pieces of photos",
+        ends="1 day after it, or its last piece, came",
         source=NEEDED,
         hourly=True,
         sweeps=(
@@ -343,6 +344,11 @@ POLICIES = (
                 since=Upload.created_at,
                 where=lambda _over: [Upload.report_id.is_(None)],
                 remove=_delete_with_files,
+            ),
+            Sweep(
+                model=ResumableUpload,
+                kept=0 * DAY,
+                since=ResumableUpload.expires_at,
             ),
         ),
     ),

@@ -1,6 +1,5 @@
 """Sessions by device: their owner sees, names and ends them, and an installation changes hands."""
 
-import contextlib
 import datetime as dt
 import secrets
 import threading
@@ -34,8 +33,6 @@ from services import identity
 from services.notifications import InstallationTaken, Registration, register_device
 from services.tokens import Keys, TokenInvalid
 from tests import factories
-from tests.conftest import a_database
-from tests.processes import free_port, healthy, running, wait_for
 
 SESSIONS = "/api/v1/me/sessions"
 REFRESH = "/api/v1/auth/refresh"
@@ -548,42 +545,6 @@ def test_guessing_tokens_is_limited_by_address(client, session, clock):
     (answer,) = refreshes(client, "a guess", 1)
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "40")
-
-
-@pytest.fixture
-def two_servers(postgres, settings, tmp_path):
-    """Two web processes on one database, each of which knows only what it read there."""
-    with a_database(postgres) as url:
-        ports = [free_port() for _ in range(2)]
-        environment = {
-            "DATABASE_URL": url,
-            "PUBLIC_URL": "http://127.0.0.1",
-            "SECRET_KEY": settings.secret_key,
-            "DATA_KEYS": "1:" + factories.DATA_KEYS[1],
-            "INDEX_KEYS": "1:" + factories.INDEX_KEYS[1],
-            "ACCESS_TOKEN_KEY_FILE": str(settings.access_token_key_file),
-            "OIDC_ISSUER": settings.oidc_issuer,
-            "OIDC_CLIENT_ID": settings.oidc_client_id,
-            "OIDC_CLIENT_SECRET": settings.oidc_client_secret,
-            "OIDC_ADMIN_CLIENT_ID": settings.oidc_admin_client_id,
-            "OIDC_ADMIN_CLIENT_SECRET": settings.oidc_admin_client_secret,
-            "OIDC_REDIRECT_URIS": "http://127.0.0.1/callback",
-            "STORAGE_URL": settings.storage_url,
-        }
-        with contextlib.ExitStack() as both:
-            for port in ports:
-                both.enter_context(
-                    running(
-                        "api.server",
-                        log=tmp_path / f"{port}.log",
-                        LISTEN=f"127.0.0.1:{port}",
-                        **environment,
-                    )
-                )
-            urls = [f"http://127.0.0.1:{port}" for port in ports]
-            for each in urls:
-                wait_for(each, lambda each=each: healthy(each))
-            yield url, urls
 
 
 def test_an_ended_session_is_refused_within_three_seconds_by_another_process(
