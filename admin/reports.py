@@ -196,6 +196,7 @@ def _page(
         reasons=feedback.REJECTION_REASONS,
         departments=departments,
         categories=categories,
+        is_own=permissions.is_own(actor, report.reporter_id),
         may_publish=permissions.can(actor, Action.PUBLISH, report),
         may_see_reporter=permissions.can(actor, Action.SEE_REPORTER, report),
         may_block=permissions.can(actor, Action.BLOCK_REPORTER, report) and report.reporter_id,

@@ -8,7 +8,8 @@ HEAD = """\
 Drawn from `services/feedback/transitions.py` by `make docs`; edit that table, not this page.
 One function, `services/feedback/workflow.py:_carry_out`, makes every move: it locks the report's
 row, checks that the move is in the table and open to the actor, and writes the change, the step
-of the timeline, the audit event and the notice to the reporter in one transaction.
+of the timeline, the audit event and the notice to the reporter in one transaction. What somebody of
+the staff sent as a citizen is moved by their colleagues alone.
 """
 WHO = {
     "dispatch": "dispatcher",

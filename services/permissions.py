@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
 from models import Report, Role
-from services.errors import Unauthenticated
+from services.errors import Forbidden, Unauthenticated
 
 LEVEL_1 = "urn:thainguyen:loa:1"
 LEVEL_2 = "urn:thainguyen:loa:2"
@@ -24,6 +24,12 @@ class RecentSignInNeeded(Unauthenticated):
     """Please sign in again: for this the last time may be {minutes} minutes ago at most."""
 
     vi = "Vui lòng đăng nhập lại: việc này cần lần đăng nhập không quá {minutes} phút trước."
+
+
+class OwnCase(Forbidden):
+    """Nobody acts as staff in their own case; leave it to a colleague."""
+
+    vi = "Không ai được giải quyết việc của chính mình; hãy để đồng nghiệp khác làm."
 
 
 class ActorKind(enum.StrEnum):
@@ -92,13 +98,17 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Whoever asks. `id` is the citizen's or the staff row's; `name` is what colleagues see."""
+    """Whoever asks. `id` is the citizen's or the staff row's; `name` is what colleagues see.
+
+    `citizen_id` is who a member of staff is outside of the office, known since their first entry.
+    """
 
     kind: ActorKind
     id: uuid.UUID
     session_id: uuid.UUID | None = None
     acr: str = ""
     name: str = ""
+    citizen_id: uuid.UUID | None = None
     grants: tuple[Grant, ...] = field(default=())
 
     @property
@@ -137,13 +147,34 @@ def can(actor: Actor, action: Action, report: Report) -> bool:
 
 
 def by(actor: Actor, action: Action, report: Report) -> Grant | None:
-    """The role by which a member of staff may do `action` with `report`, if there is one."""
+    """The role by which a member of staff may do `action` with `report`, if there is one.
+
+    What they sent themselves they may read, without what the offices keep to themselves.
+    """
+    if action is not Action.READ and is_own(actor, report.reporter_id):
+        return None
     if action is Action.SEE_REPORTER:
         return _sees_reporter(actor, report)
     roles = _ROLES.get(action, frozenset())
     return next(
         (grant for grant in actor.grants if grant.role in roles and grant.covers(report)), None
     )
+
+
+def is_own(actor: Actor, citizen_id: uuid.UUID | None) -> bool:
+    """Whether a member of staff has to do with what is this citizen's, and they are the citizen."""
+    is_staff = actor.kind is ActorKind.STAFF and actor.citizen_id is not None
+    return is_staff and actor.citizen_id == citizen_id
+
+
+def refuse_own(actor: Actor, citizen_id: uuid.UUID | None) -> None:
+    """Stop a member of staff who would act on what is their own.
+
+    Raises:
+        OwnCase
+    """
+    if is_own(actor, citizen_id):
+        raise OwnCase
 
 
 def may(actor: Actor, duty: Duty) -> Grant | None:
@@ -166,7 +197,10 @@ def readable(actor: Actor) -> ColumnElement[bool]:
 def workable(actor: Actor, action: Action = Action.WORK) -> ColumnElement[bool]:
     """The reports with which this member of staff may do `action`, as SQL; as `can` has it."""
     grants = [grant for grant in actor.grants if grant.role in _ROLES[action]]
-    return or_(false(), *(grant.condition() for grant in grants))
+    condition = or_(false(), *(grant.condition() for grant in grants))
+    if action is Action.READ or actor.citizen_id is None:
+        return condition
+    return and_(condition, Report.reporter_id.is_distinct_from(actor.citizen_id))
 
 
 def is_recent(

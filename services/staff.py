@@ -233,7 +233,7 @@ def _withdraw(
 ) -> None:
     session.flush()
     identity.end_staff_sessions(session, staff, reason, by=actor, at=at)
-    feedback.give_back(session, actor, staff.id, keeps=keeps, at=at)
+    feedback.give_back(session, actor, staff, keeps=keeps, at=at)
 
 
 def _require(actor: Actor) -> None:

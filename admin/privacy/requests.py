@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, page, sign_in
 from api.current import current
+from services import permissions
 from services.errors import BadRequest, DomainError, Forbidden, NotFound
 from services.permissions import GRAVE, SENSITIVE
 from services.privacy import desk, remedies
@@ -104,10 +105,10 @@ def _page(
     error: DomainError | None = None,
     person: Person | None = None,
 ) -> Response:
-    now = current.now()
+    actor, now = door.visit().actor, current.now()
     with current.db.reading() as session:
-        found = desk.read(session, door.visit().actor, request_id)
-        steps = desk.next_steps(session, found, at=now)
+        found = desk.read(session, actor, request_id)
+        steps = desk.next_steps(session, actor, found, at=now)
         offered = remedies.offered(session, found)
     return page.respond(
         "data_request.html",
@@ -116,6 +117,7 @@ def _page(
         clock=desk.clock(found, at=now),
         now=now,
         steps=steps,
+        is_own=permissions.is_own(actor, found.citizen_id),
         refusals=desk.REFUSALS,
         remedies=offered,
         is_recent=sign_in.is_recent(GRAVE),

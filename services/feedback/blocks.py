@@ -70,7 +70,7 @@ def block_reporter(
     """Take no reports from the author of this one for some days, and tell them why.
 
     Raises:
-        ReportNotFound, BlockNotYours, ReporterUnknown, BlockUnlikely, AlreadyBlocked
+        ReportNotFound, OwnCase, BlockNotYours, ReporterUnknown, BlockUnlikely, AlreadyBlocked
     """
     report, citizen_id = _held(session, actor, report_id)
     words = tidy(reason or "")
@@ -108,7 +108,7 @@ def lift_block(
     """End the pause of the author of this report, whichever report it was made for.
 
     Raises:
-        ReportNotFound, BlockNotYours, ReporterUnknown, NotBlocked
+        ReportNotFound, OwnCase, BlockNotYours, ReporterUnknown, NotBlocked
     """
     report, citizen_id = _held(session, actor, report_id)
     block = running_block(session, citizen_id, at=at)
@@ -125,6 +125,7 @@ def lift_block(
 def _held(session: Session, actor: Actor, report_id: uuid.UUID) -> tuple[Report, uuid.UUID]:
     """A report and its author, locked so that two dispatchers do not both decide."""
     report = read(session, actor, report_id)
+    permissions.refuse_own(actor, report.reporter_id)
     if not permissions.can(actor, Action.BLOCK_REPORTER, report):
         raise BlockNotYours
     if report.reporter_id is None:

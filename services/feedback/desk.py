@@ -27,9 +27,10 @@ def read_reporter(
     None when the author is not known any more; nobody was looked at then.
 
     Raises:
-        ReportNotFound, ReporterHidden
+        ReportNotFound, OwnCase, ReporterHidden
     """
     report = read(session, actor, report_id)
+    permissions.refuse_own(actor, report.reporter_id)
     role = permissions.by(actor, Action.SEE_REPORTER, report)
     if role is None:
         raise ReporterHidden

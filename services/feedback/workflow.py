@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
-from models import Department, Report, ReportState, Visibility
+from models import Department, Report, ReportState, Staff, Visibility
 from models.feedback import OPEN_STATES
 from services import audit, identity, notifications, permissions, uploads
 from services.errors import Conflict, Expired, Forbidden, Invalid, Stale
@@ -125,8 +125,8 @@ def move(
     """Move a report on behalf of staff; its row is locked, so two clerks cannot both win.
 
     Raises:
-        ReportNotFound, Stale (`version` is not today's), IllegalMove, MoveNotYours, FieldNeeded,
-        UnknownDepartment, UnknownReason, SameDepartment, uploads.UploadsUnusable
+        ReportNotFound, OwnCase, Stale (`version` is not today's), IllegalMove, MoveNotYours,
+        FieldNeeded, UnknownDepartment, UnknownReason, SameDepartment, uploads.UploadsUnusable
     """
     report = _locked(session, actor, report_id)
     if report.version != version:
@@ -206,7 +206,8 @@ def edit(
     """Correct the category, publish or unpublish, or word the public text.
 
     Raises:
-        NothingToChange, ReportNotFound, Stale, MoveNotYours, UnknownCategory, PublicTextNeeded
+        NothingToChange, ReportNotFound, OwnCase, Stale, MoveNotYours, UnknownCategory,
+        PublicTextNeeded
     """
     if not changes:
         raise NothingToChange
@@ -244,7 +245,7 @@ def edit(
 
 
 def give_back(
-    session: Session, actor: Actor, staff_id: uuid.UUID, *, keeps: Sequence[Grant], at: dt.datetime
+    session: Session, actor: Actor, staff: Staff, *, keeps: Sequence[Grant], at: dt.datetime
 ) -> int:
     """Take open reports from a colleague who works on them no more, and say how many they were.
 
@@ -252,11 +253,12 @@ def give_back(
     on working on by the roles that they keep stays with them. That offices change hands is no news
     to the reporter, so the step is internal.
     """
-    stays = permissions.workable(Actor(ActorKind.STAFF, staff_id, grants=tuple(keeps)))
+    remains = Actor(ActorKind.STAFF, staff.id, citizen_id=staff.citizen_id, grants=tuple(keeps))
+    stays = permissions.workable(remains)
     reports = session.scalars(
         select(Report)
         .where(
-            Report.assignee_id == staff_id,
+            Report.assignee_id == staff.id,
             Report.state.in_(OPEN_STATES),
             stays.is_not(true()),
         )
@@ -287,7 +289,7 @@ def give_back(
             by=permissions.may(actor, Duty.MANAGE_STAFF),
             subject=("report", report.id),
             at=at,
-            staff_id=str(staff_id),
+            staff_id=str(staff.id),
         )
     return len(reports)
 
@@ -301,6 +303,7 @@ def _locked(session: Session, actor: Actor, report_id: uuid.UUID) -> Report:
     )
     if report is None:
         raise ReportNotFound
+    permissions.refuse_own(actor, report.reporter_id)
     return report
 
 

@@ -210,6 +210,7 @@ def as_actor(staff: Staff, *, session_id: uuid.UUID | None = None) -> Actor:
         session_id=session_id,
         acr=LEVEL_2,
         name=staff.name,
+        citizen_id=staff.citizen_id,
         grants=tuple(as_grant(grant) for grant in staff.grants),
     )
 

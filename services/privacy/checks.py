@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import Child, ChildState, Citizen, Staff
+from models import Child, ChildState, Citizen
 from services import audit, notifications, permissions
 from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
 from services.permissions import Actor, Duty, Grant
@@ -35,12 +35,6 @@ class ChildGrewUp(Conflict):
     """The child has turned 16 meanwhile."""
 
     vi = "Trẻ đã đủ 16 tuổi nên không xác nhận được nữa."
-
-
-class OwnRelation(Forbidden):
-    """Nobody decides on a relation of their own."""
-
-    vi = "Không ai được tự quyết định quan hệ của chính mình; hãy để người quản trị khác kiểm tra."
 
 
 class RefusalNeedsReason(Invalid):
@@ -122,7 +116,7 @@ def confirm(
     """Let the guardian act for the child, and tell them.
 
     Raises:
-        Forbidden, RelationNotFound, Stale, RelationDecided, OwnRelation, ChildGrewUp
+        Forbidden, RelationNotFound, OwnCase, Stale, RelationDecided, ChildGrewUp
     """
     child = _pending(session, actor, child_id, version)
     if not is_still_child(child, vault, at):
@@ -144,7 +138,7 @@ def refuse(
     """Refuse a relation, tell the guardian why, and keep of the child the name alone.
 
     Raises:
-        Forbidden, RelationNotFound, Stale, RelationDecided, OwnRelation, RefusalNeedsReason
+        Forbidden, RelationNotFound, OwnCase, Stale, RelationDecided, RefusalNeedsReason
     """
     child = _pending(session, actor, child_id, version)
     words = tidy(reason or "")
@@ -176,12 +170,11 @@ def _pending(session: Session, actor: Actor, child_id: uuid.UUID, version: int) 
     )
     if child is None:
         raise RelationNotFound
+    permissions.refuse_own(actor, child.guardian_id)
     if child.version != version:
         raise Stale
     if child.state is not ChildState.PENDING:
         raise RelationDecided
-    if session.get_one(Staff, actor.id).citizen_id == child.guardian_id:
-        raise OwnRelation
     return child
 
 

@@ -202,8 +202,12 @@ def clock(request: DataRequest, *, at: dt.datetime) -> Clock:
     return Clock(due, calendar.urgency(request.received_at, due, at=at))
 
 
-def next_steps(session: Session, request: DataRequest, *, at: dt.datetime) -> list[Step]:
-    """The steps that are legal now; what the staff view offers as forms."""
+def next_steps(
+    session: Session, actor: Actor, request: DataRequest, *, at: dt.datetime
+) -> list[Step]:
+    """The steps that `actor` may take now; what the staff view offers as forms."""
+    if permissions.is_own(actor, request.citizen_id):
+        return []
     times = session.get_one(DataRequestClock, request.kind)
     return [step for step in STEPS if _is_legal(step, request, times, at)]
 
@@ -220,8 +224,8 @@ def carry_out(
     """Take one step and tell the citizen; the row is locked, so two people cannot both decide.
 
     Raises:
-        Forbidden, UnknownRequest, Stale (`version` is not today's), IllegalStep, WordsNeeded,
-        UnknownRefusal, RemedyNotOffered
+        Forbidden, UnknownRequest, OwnCase, Stale (`version` is not today's), IllegalStep,
+        WordsNeeded, UnknownRefusal, RemedyNotOffered
     """
     role = _require(actor)
     if given.does:
@@ -234,6 +238,7 @@ def carry_out(
     )
     if request is None:
         raise UnknownRequest
+    permissions.refuse_own(actor, request.citizen_id)
     if request.version != version:
         raise Stale
     times = session.get_one(DataRequestClock, request.kind)

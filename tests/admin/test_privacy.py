@@ -329,9 +329,27 @@ def test_nobody_confirms_a_relation_of_their_own(administrator, session):
     answer = administrator.post(f"{GUARDIANS}/{child_id}/confirm", version="1")
 
     assert answer.status_code == 403
-    assert "Không ai được tự quyết định quan hệ của chính mình" in answer.text
+    assert "Không ai được giải quyết việc của chính mình" in answer.text
+    assert f"{child_id}/refuse" not in administrator.page(f"{GUARDIANS}/{child_id}")
     session.expire_all()
     assert session.get_one(Child, child_id).state is ChildState.PENDING
+
+
+def test_nobody_answers_a_request_of_their_own(administrator, session):
+    actor = factories.citizen_actor(factories.person_of(session, administrator.staff))
+    wish = Wish(DataRequestKind.DELETE)
+    request = requests.submit(session, actor, wish, vault=VAULT, at=NOON)
+    session.commit()
+
+    answer = take(administrator, request, "refuse", ground="unclear")
+
+    assert answer.status_code == 403
+    assert "Không ai được giải quyết việc của chính mình" in answer.text
+    page = administrator.page(f"{REQUESTS}/{request.id}")
+    assert "Đây là yêu cầu của chính bạn" in page
+    assert f"{request.id}/step" not in page
+    session.refresh(request)
+    assert request.state.value == "received"
 
 
 def test_a_breach_is_recorded_with_two_facts(administrator, session):

@@ -416,3 +416,16 @@ def test_only_dispatchers_have_authors_pause(desk, report, role):
 
     assert "block_reporter" not in page_of(somebody, report)
     assert pause(somebody, report).status_code == 403
+
+
+def test_ones_own_report_is_shown_without_forms(desk, session):
+    somebody = desk()
+    report = factories.a_report(session, factories.person_of(session, somebody.staff))
+
+    page = page_of(somebody, report)
+    answer = somebody.move(report, "assign", department=STAND)
+
+    assert "Đây là phản ánh của chính bạn" in page
+    assert f"/admin/reports/{report.id}/" not in page
+    assert answer.status_code == 403
+    assert "Không ai được giải quyết việc của chính mình" in answer.text

@@ -50,9 +50,10 @@ def reports(session, citizen):
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(grants=st.lists(GRANTS, max_size=4))
-def test_a_list_holds_what_may_be_read_one_by_one(session, reports, grants):
-    actor = Actor(ActorKind.STAFF, uuid.uuid4(), grants=tuple(grants))
+@given(grants=st.lists(GRANTS, max_size=4), is_author=st.booleans())
+def test_a_list_holds_what_may_be_read_one_by_one(session, citizen, reports, grants, is_author):
+    author = citizen.id if is_author else None
+    actor = Actor(ActorKind.STAFF, uuid.uuid4(), citizen_id=author, grants=tuple(grants))
 
     for action in (Action.READ, Action.WORK, Action.DISPATCH, Action.LEAD, Action.PUBLISH):
         listed = set(session.scalars(select(Report.id).where(permissions.workable(actor, action))))
@@ -67,6 +68,10 @@ def test_a_list_holds_what_may_be_read_one_by_one(session, reports, grants):
     for report in reports:
         if permissions.can(actor, Action.SEE_REPORTER, report):
             assert report.id in readable
+        if is_author:
+            allowed = {action for action in Action if permissions.can(actor, action, report)}
+            assert allowed <= {Action.READ}
+            assert feedback.next_steps(actor, report) == []
 
 
 def test_a_role_for_places_ends_at_their_border(app, client, session, reports):

@@ -10,10 +10,10 @@ from jobs import tasks
 from models import AuditEvent, Child, ChildState, Citizen, InboxMessage, Relation
 from services.calendar import ZONE
 from services.errors import Forbidden, Stale
+from services.permissions import OwnCase
 from services.privacy import checks, guardians, retention
 from services.privacy.checks import (
     ChildGrewUp,
-    OwnRelation,
     RefusalNeedsReason,
     RelationDecided,
     RelationNotFound,
@@ -399,9 +399,9 @@ def test_an_administrator_does_not_confirm_their_own_child(session, administrato
     child_id = factories.a_child(session, person)
     actor = factories.staff_actor(administrator)
 
-    with pytest.raises(OwnRelation):
+    with pytest.raises(OwnCase):
         checks.confirm(session, actor, child_id, version=1, vault=VAULT, at=NOON)
-    with pytest.raises(OwnRelation):
+    with pytest.raises(OwnCase):
         checks.refuse(session, actor, child_id, reason="Vì thế.", version=1, at=NOON)
 
 

@@ -366,12 +366,13 @@ WAY = {
 
 @pytest.mark.parametrize("name", [step.name for step in STEPS])
 @pytest.mark.parametrize("state", OPEN)
-def test_each_state_has_its_steps(session, request_of, step, state, name):
+def test_each_state_has_its_steps(session, request_of, step, state, name, administrator):
     request = request_of()
+    actor = factories.staff_actor(administrator)
     for each in WAY[state]:
         step(request, each, ground="unclear")
 
-    offered = {each.name for each in desk.next_steps(session, request, at=NOON)}
+    offered = {each.name for each in desk.next_steps(session, actor, request, at=NOON)}
 
     assert offered == OPEN[state]
     if name in OPEN[state]:
@@ -410,11 +411,12 @@ def test_time_is_added_once(request_of, step):
             step(request, name)
 
 
-def test_time_is_not_added_when_it_has_run_out(session, request_of, step):
+def test_time_is_not_added_when_it_has_run_out(session, request_of, step, administrator):
     request = request_of()
     last = request.act_due_at
+    actor = factories.staff_actor(administrator)
 
-    assert "extend" in {each.name for each in desk.next_steps(session, request, at=last)}
+    assert "extend" in {each.name for each in desk.next_steps(session, actor, request, at=last)}
     for name in ("extend", "involve"):
         with pytest.raises(IllegalStep):
             step(request, name, at=last + dt.timedelta(seconds=1))

@@ -33,6 +33,7 @@ from services.feedback.workflow import (
     UnknownReason,
 )
 from services.identity import NotStaff
+from services.permissions import OwnCase
 from services.uploads import UploadsUnusable
 
 blp = Blueprint(
@@ -75,6 +76,7 @@ def get_report(report_id: uuid.UUID) -> Any:
 @fails(
     ReportNotFound,
     PreconditionNeeded,
+    OwnCase,
     Stale,
     MoveNotYours,
     NothingToChange,
@@ -103,6 +105,7 @@ def edit(changes: dict[str, Any], report_id: uuid.UUID) -> Any:
 @fails(
     ReportNotFound,
     PreconditionNeeded,
+    OwnCase,
     Stale,
     IllegalMove,
     MoveNotYours,
