@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from admin import audit, door, errors, people, privacy, queue, reports, sign_in
+from admin import audit, door, errors, pauses, people, privacy, queue, reports, sign_in
 from services.errors import DomainError
 
 blp = Blueprint(
@@ -12,6 +12,7 @@ for part in (
     sign_in.blp,
     queue.blp,
     reports.blp,
+    pauses.blp,
     people.blp,
     *privacy.blueprints,
     audit.blp,

@@ -30,7 +30,6 @@ PUBLICATION = {"publish": "public", "save_text": "public", "unpublish": "private
 INTERNAL_STEPS = frozenset({"return", "hand_over"})
 # More than may be chosen, so that who typed too many is told how many there may be.
 MOST_TYPED_DAYS = 9999
-BLOCK_STEPS = frozenset({"block_reporter", "unblock_reporter"})
 # The usual way of a report; these steps stand first and open.
 USUAL_STEPS = ("assign", "claim", "resolve")
 
@@ -105,27 +104,21 @@ def edit(report_id: uuid.UUID) -> AnyResponse:
 
 @blp.post("/<uuid:report_id>/block")
 def block(report_id: uuid.UUID) -> AnyResponse:
-    """Have the author pause, or end the pause; who it is, is not shown."""
-    name = request.form.get("step", "")
-    if name not in BLOCK_STEPS:
-        raise forms.FormMalformed
+    """Have the author pause; who it is, is not shown."""
 
     def carry_out(session: Any) -> Report:
-        actor, at = door.visit().actor, current.now()
-        if name == "block_reporter":
-            feedback.block_reporter(
-                session,
-                actor,
-                report_id,
-                days=forms.whole("days", limit=MOST_TYPED_DAYS) or 0,
-                reason=forms.text("reason", limit=REASON),
-                at=at,
-            )
-        else:
-            feedback.lift_block(session, actor, report_id, at=at)
+        actor = door.visit().actor
+        feedback.block_reporter(
+            session,
+            actor,
+            report_id,
+            days=forms.whole("days", limit=MOST_TYPED_DAYS) or 0,
+            reason=forms.text("reason", limit=REASON),
+            at=current.now(),
+        )
         return feedback.read(session, actor, report_id)
 
-    return _attempt(report_id, name, carry_out)
+    return _attempt(report_id, "block_reporter", carry_out)
 
 
 def _sent_photo() -> FileStorage | None:
@@ -190,7 +183,7 @@ def _page(
         failed_is_offered=failed
         in {step.name for step in steps}
         | PUBLICATION.keys()
-        | {"unblock_reporter" if block else "block_reporter"},
+        | (set() if block else {"block_reporter"}),
         internal_steps=INTERNAL_STEPS,
         usual_steps=USUAL_STEPS,
         reasons=feedback.REJECTION_REASONS,

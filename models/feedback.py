@@ -187,7 +187,17 @@ class ReporterBlock(Base):
     __table_args__ = (
         CheckConstraint("until > created_at", name="ends_later"),
         CheckConstraint("length(reason) between 1 and 1000", name="reason_length"),
+        CheckConstraint("length(lift_reason) between 1 and 1000", name="lift_reason_length"),
+        CheckConstraint("length(appeal) between 1 and 1000", name="appeal_length"),
+        CheckConstraint("length(answer) between 1 and 1000", name="answer_length"),
+        CheckConstraint("(appeal is null) = (appealed_at is null)", name="appeal_has_time"),
+        CheckConstraint(
+            "num_nonnulls(answer, answered_at, answered_by_id) in (0, 3)"
+            " and (answer is null or appeal is not null)",
+            name="answer_is_whole",
+        ),
         Index(None, "citizen_id", "until"),
+        Index(None, "report_id"),
     )
 
     id: Mapped[uuid_pk]
@@ -199,6 +209,19 @@ class ReporterBlock(Base):
     created_at: Mapped[dt.datetime]
     lifted_at: Mapped[dt.datetime | None]
     lifted_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
+    lift_reason: Mapped[str | None]
+    appeal: Mapped[str | None]
+    appealed_at: Mapped[dt.datetime | None]
+    answer: Mapped[str | None]
+    answered_at: Mapped[dt.datetime | None]
+    answered_by_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("staff.id"))
+
+    report: Mapped[Report] = relationship(lazy="raise_on_sql")
+    blocked_by: Mapped[Staff] = relationship(lazy="raise_on_sql", foreign_keys=[blocked_by_id])
+
+    @property
+    def awaits_answer(self) -> bool:
+        return self.appealed_at is not None and self.answered_at is None
 
 
 class ResumableUpload(Base):

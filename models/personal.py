@@ -356,6 +356,12 @@ _table(
     created_at          none       yes
     lifted_at           none       yes
     lifted_by_id        none       no
+    lift_reason         basic      yes
+    appeal              basic      yes
+    appealed_at         none       yes
+    answer              basic      yes
+    answered_at         none       yes
+    answered_by_id      none       no
     """,
     people=("citizen_id",),
     erased="deleted",

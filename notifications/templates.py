@@ -180,17 +180,19 @@ KINDS: Mapping[str, Kind] = {
             "vi": Text(
                 "Tạm ngừng nhận phản ánh từ bạn",
                 "Đến {until}, bạn không gửi được phản ánh mới vì phản ánh {code}. Lý do: {text} "
-                "Nếu không đồng ý, bạn có thể gửi yêu cầu về dữ liệu loại phản đối trong ứng dụng.",
+                "Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần trong ứng dụng; một cán "
+                "bộ khác sẽ trả lời.",
             ),
             "en": Text(
                 "No reports are taken from you for a time",
                 "Until {until} you cannot send new reports, because of your report {code}. The "
-                "reason: {text} If you do not agree, send a data request of kind “object” in the "
-                "app.",
+                "reason: {text} If you do not agree, you may appeal once in the app; somebody else "
+                "than who decided this will answer.",
             ),
         },
         push=_ACCOUNT_PUSH,
     ),
+    # Only letters from before pauses were ended with a reason have it.
     "reporter_unblocked": Kind(
         lane="normal",
         ttl=timedelta(days=3),
@@ -198,6 +200,38 @@ KINDS: Mapping[str, Kind] = {
         inbox={
             "vi": Text("Bạn gửi lại được phản ánh", "Việc tạm ngừng nhận phản ánh đã chấm dứt."),
             "en": Text("You can send reports again", "The pause for your reports has ended."),
+        },
+        push=_ACCOUNT_PUSH,
+    ),
+    "pause_lifted": Kind(
+        lane="normal",
+        ttl=timedelta(days=3),
+        group="account",
+        inbox={
+            "vi": Text(
+                "Đã bỏ tạm khoá",
+                "Việc tạm ngừng nhận phản ánh từ bạn vì phản ánh {code} đã chấm dứt. {text}",
+            ),
+            "en": Text(
+                "A pause has ended",
+                "The pause for your reports, because of your report {code}, has ended. {text}",
+            ),
+        },
+        push=_ACCOUNT_PUSH,
+    ),
+    "pause_kept": Kind(
+        lane="normal",
+        ttl=timedelta(days=3),
+        group="account",
+        inbox={
+            "vi": Text(
+                "Ý kiến phản đối không được chấp nhận",
+                "Việc tạm ngừng nhận phản ánh từ bạn vì phản ánh {code} được giữ nguyên: {text}",
+            ),
+            "en": Text(
+                "Your appeal was not granted",
+                "The pause for your reports, because of your report {code}, stays: {text}",
+            ),
         },
         push=_ACCOUNT_PUSH,
     ),

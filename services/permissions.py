@@ -17,6 +17,7 @@ GRAVE = dt.timedelta(minutes=15)
 SENSITIVE = dt.timedelta(hours=4)
 
 _DISPATCHER = frozenset({Role.DISPATCHER})
+_ADMINISTRATOR = frozenset({Role.ADMINISTRATOR})
 _WORKERS = frozenset({Role.HANDLER, Role.LEADER})
 
 
@@ -52,6 +53,7 @@ class Action(enum.StrEnum):
     OWN = "own"
     PUBLISH = "publish"
     BLOCK_REPORTER = "block_reporter"
+    END_PAUSE = "end_pause"
 
 
 class Duty(enum.StrEnum):
@@ -59,6 +61,7 @@ class Duty(enum.StrEnum):
 
     READ_AUDIT = "read_audit"
     MANAGE_STAFF = "manage_staff"
+    SEE_PAUSES = "see_pauses"
     HANDLE_REQUESTS = "handle_requests"
     KEEP_BREACHES = "keep_breaches"
     CHECK_GUARDIANS = "check_guardians"
@@ -124,13 +127,15 @@ _ROLES = {
     Action.LEAD: frozenset({Role.LEADER}),
     Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
     Action.BLOCK_REPORTER: _DISPATCHER,
+    Action.END_PAUSE: _DISPATCHER | _ADMINISTRATOR,
 }
 _DUTIES = {
-    Duty.READ_AUDIT: Role.AUDITOR,
-    Duty.MANAGE_STAFF: Role.ADMINISTRATOR,
-    Duty.HANDLE_REQUESTS: Role.ADMINISTRATOR,
-    Duty.KEEP_BREACHES: Role.ADMINISTRATOR,
-    Duty.CHECK_GUARDIANS: Role.ADMINISTRATOR,
+    Duty.READ_AUDIT: frozenset({Role.AUDITOR}),
+    Duty.MANAGE_STAFF: _ADMINISTRATOR,
+    Duty.SEE_PAUSES: _DISPATCHER | _ADMINISTRATOR,
+    Duty.HANDLE_REQUESTS: _ADMINISTRATOR,
+    Duty.KEEP_BREACHES: _ADMINISTRATOR,
+    Duty.CHECK_GUARDIANS: _ADMINISTRATOR,
 }
 # What a role may be limited to. Who dispatches has reports before they have a department.
 NEED_A_DEPARTMENT = _WORKERS
@@ -157,7 +162,14 @@ def by(actor: Actor, action: Action, report: Report) -> Grant | None:
         return _sees_reporter(actor, report)
     roles = _ROLES.get(action, frozenset())
     return next(
-        (grant for grant in actor.grants if grant.role in roles and grant.covers(report)), None
+        (
+            grant
+            for grant in actor.grants
+            if grant.role in roles
+            and grant.covers(report)
+            and not (report.contact_removed_at and _needs_an_author(grant, action))
+        ),
+        None,
     )
 
 
@@ -179,7 +191,7 @@ def refuse_own(actor: Actor, citizen_id: uuid.UUID | None) -> None:
 
 def may(actor: Actor, duty: Duty) -> Grant | None:
     """The role by which `duty` is `actor`'s, if it is."""
-    return next((grant for grant in actor.grants if grant.role is _DUTIES[duty]), None)
+    return next((grant for grant in actor.grants if grant.role in _DUTIES[duty]), None)
 
 
 def holds(actor: Actor, duty: Duty) -> bool:
@@ -197,7 +209,15 @@ def readable(actor: Actor) -> ColumnElement[bool]:
 def workable(actor: Actor, action: Action = Action.WORK) -> ColumnElement[bool]:
     """The reports with which this member of staff may do `action`, as SQL; as `can` has it."""
     grants = [grant for grant in actor.grants if grant.role in _ROLES[action]]
-    condition = or_(false(), *(grant.condition() for grant in grants))
+    condition = or_(
+        false(),
+        *(
+            and_(grant.condition(), Report.contact_removed_at.is_(None))
+            if _needs_an_author(grant, action)
+            else grant.condition()
+            for grant in grants
+        ),
+    )
     if action is Action.READ or actor.citizen_id is None:
         return condition
     return and_(condition, Report.reporter_id.is_distinct_from(actor.citizen_id))
@@ -214,6 +234,16 @@ def is_recent(
     """Whether somebody signed in not longer than `max_age` ago, at this level or any (RFC 9470)."""
     reaches = level is None or acr == level
     return reaches and auth_time is not None and at - auth_time <= max_age
+
+
+def _needs_an_author(grant: Grant, action: Action) -> bool:
+    """Whether this is done with an author who is none any more once the contact was removed.
+
+    A pause that still runs then is left to administrators, who see no reports.
+    """
+    return action is Action.BLOCK_REPORTER or (
+        action is Action.END_PAUSE and grant.role is Role.DISPATCHER
+    )
 
 
 def _sees_reporter(actor: Actor, report: Report) -> Grant | None:

@@ -5,6 +5,7 @@ from sqlalchemy import select
 
 from models import AuditEvent, Citizen, DataRequestKind, Report, ReporterBlock, ReportState
 from services import feedback, permissions
+from services.feedback.pauses import PauseNotFound
 from services.permissions import Action, OwnCase
 from services.privacy import checks, desk, requests
 from services.privacy.desk import Given
@@ -104,12 +105,15 @@ def test_nobody_looks_behind_or_pauses_their_own_report(session, clerk, report):
 
 def test_nobody_ends_their_own_pause(session, clerk, report):
     dispatcher = factories.a_staff(session)
-    feedback.block_reporter(session, dispatcher.actor, report.id, days=1, reason="x", at=NOON)
+    pause = feedback.block_reporter(
+        session, dispatcher.actor, report.id, days=1, reason="x", at=NOON
+    )
     session.commit()
 
     assert feedback.block_of(session, clerk.actor, report, at=NOON) is None
-    with pytest.raises(OwnCase):
-        feedback.lift_block(session, clerk.actor, report.id, at=NOON)
+    assert feedback.pauses(session, clerk.actor, limit=10, at=NOON) == []
+    with pytest.raises(PauseNotFound):
+        feedback.lift_pause(session, clerk.actor, pause.id, reason="x", at=NOON)
 
 
 def test_a_colleague_decides_it(session, report):

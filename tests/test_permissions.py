@@ -11,7 +11,9 @@ from tests import factories
 # Written out, not derived; who is not named holds none.
 DUTIES = {
     Role.AUDITOR: {Duty.READ_AUDIT},
+    Role.DISPATCHER: {Duty.SEE_PAUSES},
     Role.ADMINISTRATOR: {
+        Duty.SEE_PAUSES,
         Duty.MANAGE_STAFF,
         Duty.HANDLE_REQUESTS,
         Duty.KEEP_BREACHES,

@@ -157,6 +157,49 @@ class ReopeningIn(Input):
     )
 
 
+class PauseOut(Output):
+    """For so long I can send no reports, and what became of it."""
+
+    id = fields.UUID()
+    report_id = fields.UUID(metadata={"description": "Because of this report of mine."})
+    reason = fields.String()
+    since = Moment(attribute="created_at")
+    until = Moment()
+    lifted_at = Moment(allow_none=True)
+    lift_reason = fields.String(allow_none=True)
+    appealed_at = Moment(allow_none=True)
+    appeal = fields.String(allow_none=True)
+    answered_at = Moment(allow_none=True)
+    answer = fields.String(allow_none=True)
+
+
+class AppealIn(Input):
+    text = string(1, 1000, required=True)
+
+
+class StaffPauseOut(Output):
+    """A pause as those see it who may end it; who has to pause is not told."""
+
+    id = fields.UUID()
+    report_code = fields.String(attribute="report.code")
+    reason = fields.String()
+    blocked_by = fields.String(attribute="blocked_by.name")
+    since = Moment(attribute="created_at")
+    until = Moment()
+    lifted_at = Moment(allow_none=True)
+    lift_reason = fields.String(allow_none=True)
+    appealed_at = Moment(allow_none=True)
+    appeal = fields.String(allow_none=True)
+    answered_at = Moment(allow_none=True)
+    answer = fields.String(allow_none=True)
+
+
+class PauseReasonIn(Input):
+    reason = string(
+        1, 1000, required=True, metadata={"description": "The person who has to pause reads it."}
+    )
+
+
 class PublicQuery(PageQuery):
     category = fields.String()
     place = fields.String()

@@ -28,6 +28,8 @@ class Deed(enum.StrEnum):
     REPORT_READ_REPORTER = "report:read_reporter"
     REPORT_BLOCK_REPORTER = "report:block_reporter"
     REPORT_UNBLOCK_REPORTER = "report:unblock_reporter"
+    REPORT_APPEAL_PAUSE = "report:appeal_pause"
+    REPORT_KEEP_PAUSE = "report:keep_pause"
     SESSION_START = "session:start"
     SESSION_ALARM = "session:alarm"
     SESSION_RENAME = "session:rename"
@@ -98,6 +100,11 @@ _TITLES = {
     Deed.REPORT_UNBLOCK_REPORTER: (
         "Bỏ tạm khoá người gửi phản ánh",
         "Ended the pause of a reporter",
+    ),
+    Deed.REPORT_APPEAL_PAUSE: ("Phản đối việc tạm khoá", "Appealed against a pause"),
+    Deed.REPORT_KEEP_PAUSE: (
+        "Giữ việc tạm khoá sau khi xem ý kiến phản đối",
+        "Kept a pause after an appeal",
     ),
     Deed.REPORT_READ_REPORTER: ("Xem ai đã gửi phản ánh", "Looked at who sent a report"),
     Deed.SESSION_START: ("Đăng nhập", "Signed in"),

@@ -5,10 +5,18 @@ from services.feedback.blocks import (
     MOST_DAYS,
     block_of,
     block_reporter,
-    lift_block,
 )
 from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
 from services.feedback.lists import mine, public_report, public_reports
+from services.feedback.pauses import (
+    appeal,
+    keep_pause,
+    lift_pause,
+    may_decide,
+    my_pauses,
+    pause,
+    pauses,
+)
 from services.feedback.reports import (
     Clock,
     Draft,
@@ -42,6 +50,7 @@ __all__ = [
     "ReportNotFound",
     "ReporterHidden",
     "Transition",
+    "appeal",
     "block_of",
     "block_reporter",
     "categories",
@@ -49,11 +58,16 @@ __all__ = [
     "departments",
     "edit",
     "give_back",
-    "lift_block",
+    "keep_pause",
+    "lift_pause",
+    "may_decide",
     "mine",
     "move",
+    "my_pauses",
     "newer_than",
     "next_steps",
+    "pause",
+    "pauses",
     "public_report",
     "public_reports",
     "queue",

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import uuid
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from models import Citizen, Report, ReporterBlock
 from models.base import new_id
 from services import audit, calendar, notifications, permissions
 from services.errors import Conflict, Forbidden, Invalid
-from services.feedback.reports import read, running_block
+from services.feedback.reports import read, running
 from services.permissions import Action, Actor
 from services.text import tidy
 
@@ -32,15 +31,9 @@ class ReporterUnknown(Conflict):
 
 
 class AlreadyBlocked(Conflict):
-    """The reporter has to pause already, until {local_time}."""
+    """The reporter has to pause for this report already, until {local_time}."""
 
-    vi = "Người gửi đang bị tạm khoá đến {local_time}."
-
-
-class NotBlocked(Conflict):
-    """The reporter does not have to pause."""
-
-    vi = "Người gửi không bị tạm khoá."
+    vi = "Người gửi đang bị tạm khoá vì phản ánh này đến {local_time}."
 
 
 class BlockUnlikely(Invalid):
@@ -52,10 +45,15 @@ class BlockUnlikely(Invalid):
 def block_of(
     session: Session, actor: Actor, report: Report, *, at: dt.datetime
 ) -> ReporterBlock | None:
-    """The pause that the author of `report` has to make, for whom may lift it."""
-    if report.reporter_id is None or not permissions.can(actor, Action.BLOCK_REPORTER, report):
+    """The pause that runs for `report`, for whom may end it.
+
+    One for another report of the same author is not shown: it would say that they have one author.
+    """
+    if not permissions.can(actor, Action.END_PAUSE, report):
         return None
-    return running_block(session, report.reporter_id, at=at)
+    return session.scalar(
+        select(ReporterBlock).where(ReporterBlock.report_id == report.id, running(at)).limit(1)
+    )
 
 
 def block_reporter(
@@ -69,6 +67,9 @@ def block_reporter(
 ) -> ReporterBlock:
     """Take no reports from the author of this one for some days, and tell them why.
 
+    Each report has a pause of its own, whatever runs for others: a refusal would tell a dispatcher
+    which reports have one author.
+
     Raises:
         ReportNotFound, OwnCase, BlockNotYours, ReporterUnknown, BlockUnlikely, AlreadyBlocked
     """
@@ -76,8 +77,8 @@ def block_reporter(
     words = tidy(reason or "")
     if not 1 <= days <= MOST_DAYS or not 1 <= len(words) <= MOST_CHARACTERS:
         raise BlockUnlikely(most_days=MOST_DAYS)
-    if running := running_block(session, citizen_id, at=at):
-        raise AlreadyBlocked(local_time=calendar.local_time(running.until))
+    if block := block_of(session, actor, report, at=at):
+        raise AlreadyBlocked(local_time=calendar.local_time(block.until))
     block = ReporterBlock(
         id=new_id(),
         citizen_id=citizen_id,
@@ -88,7 +89,16 @@ def block_reporter(
         created_at=at,
     )
     session.add(block)
-    _record(session, actor, audit.Deed.REPORT_BLOCK_REPORTER, block, report, at=at, days=days)
+    audit.record(
+        session,
+        audit.Deed.REPORT_BLOCK_REPORTER,
+        actor=actor,
+        by=permissions.by(actor, Action.BLOCK_REPORTER, report),
+        subject=("report", report.id),
+        at=at,
+        block_id=str(block.id),
+        days=days,
+    )
     notifications.tell(
         session,
         citizen_id,
@@ -102,57 +112,15 @@ def block_reporter(
     return block
 
 
-def lift_block(
-    session: Session, actor: Actor, report_id: uuid.UUID, *, at: dt.datetime
-) -> ReporterBlock:
-    """End the pause of the author of this report, whichever report it was made for.
-
-    Raises:
-        ReportNotFound, OwnCase, BlockNotYours, ReporterUnknown, NotBlocked
-    """
-    report, citizen_id = _held(session, actor, report_id)
-    block = running_block(session, citizen_id, at=at)
-    if block is None:
-        raise NotBlocked
-    block.lifted_at, block.lifted_by_id = at, actor.id
-    _record(session, actor, audit.Deed.REPORT_UNBLOCK_REPORTER, block, report, at=at)
-    notifications.tell(
-        session, citizen_id, "reporter_unblocked", subject=("report", report.id), at=at
-    )
-    return block
-
-
 def _held(session: Session, actor: Actor, report_id: uuid.UUID) -> tuple[Report, uuid.UUID]:
     """A report and its author, locked so that two dispatchers do not both decide."""
     report = read(session, actor, report_id)
     permissions.refuse_own(actor, report.reporter_id)
-    if not permissions.can(actor, Action.BLOCK_REPORTER, report):
+    if not permissions.can(actor, Action.DISPATCH, report):
         raise BlockNotYours
-    if report.reporter_id is None:
+    if report.reporter_id is None or report.contact_removed_at is not None:
         raise ReporterUnknown
     session.execute(
         select(Citizen.id).where(Citizen.id == report.reporter_id).with_for_update(key_share=True)
     )
     return report, report.reporter_id
-
-
-def _record(
-    session: Session,
-    actor: Actor,
-    deed: audit.Deed,
-    block: ReporterBlock,
-    report: Report,
-    *,
-    at: dt.datetime,
-    **codes: Any,
-) -> None:
-    audit.record(
-        session,
-        deed,
-        actor=actor,
-        by=permissions.by(actor, Action.BLOCK_REPORTER, report),
-        subject=("report", report.id),
-        at=at,
-        block_id=str(block.id),
-        **codes,
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -33,7 +33,7 @@ PER_HOUR = 20
 CLOCKS_DIFFER = dt.timedelta(minutes=5)
 LONGEST_AGO = dt.timedelta(days=366)
 # Where somebody who has to pause says that they should not; as data of the answer, for the app.
-APPEAL = {"method": "POST", "path": "/api/v1/me/data-requests", "kind": "object"}
+APPEALS = "/api/v1/me/pauses/{}/appeal"
 
 
 class ReportNotFound(NotFound):
@@ -67,11 +67,11 @@ class UnknownPlace(Invalid):
 
 
 class ReporterBlocked(Forbidden):
-    """No reports are taken from you until {local_time}; a data request of kind object appeals."""
+    """No reports are taken from you until {local_time}; you may appeal once, in the app."""
 
     vi = (
         "Bạn tạm thời không gửi được phản ánh đến {local_time}. "
-        "Nếu không đồng ý, hãy gửi yêu cầu về dữ liệu loại phản đối."
+        "Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần trong ứng dụng."
     )
 
 
@@ -119,7 +119,8 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         raise ReporterBlocked(
             local_time=calendar.local_time(block.until),
             until=block.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            appeal=APPEAL,
+            pause_id=str(block.id),
+            appeal={"method": "POST", "path": APPEALS.format(block.id)},
         )
     limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
     category = open_category(session, draft.category)
@@ -176,17 +177,18 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
     return load(session, actor, Report.id == report.id)
 
 
+def running(at: dt.datetime) -> ColumnElement[bool]:
+    """Whether a pause lasts at this moment, as SQL."""
+    return and_(ReporterBlock.until > at, ReporterBlock.lifted_at.is_(None))
+
+
 def running_block(
     session: Session, citizen_id: uuid.UUID, *, at: dt.datetime
 ) -> ReporterBlock | None:
-    """The pause that this citizen has to make at this moment."""
+    """The pause that this citizen has to make at this moment, the longest where there are more."""
     return session.scalar(
         select(ReporterBlock)
-        .where(
-            ReporterBlock.citizen_id == citizen_id,
-            ReporterBlock.until > at,
-            ReporterBlock.lifted_at.is_(None),
-        )
+        .where(ReporterBlock.citizen_id == citizen_id, running(at))
         .order_by(ReporterBlock.until.desc())
         .limit(1)
     )

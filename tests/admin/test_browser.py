@@ -172,6 +172,9 @@ def test_a_dispatcher_has_the_author_of_a_report_pause(sit_down, sent):
     expect(page.get_by_text("Lời lẽ xúc phạm.")).to_be_visible()
     assert "Nguyễn Thị Thử" not in page.content()
 
+    page.get_by_role("link", name="Xem hoặc bỏ tạm khoá").click()
+    page.get_by_text("Bỏ tạm khoá", exact=True).first.click()
+    page.get_by_label("Lý do").fill("Đã xem lại.")
     page.get_by_role("button", name="Bỏ tạm khoá").click()
     expect(page.get_by_role("status")).to_contain_text("Đã bỏ tạm khoá")
     assert page.complaints == []

@@ -101,12 +101,13 @@ def test_every_code_has_a_word():
 PARTS = {
     "administrator": [
         "/admin/",
+        "/admin/pauses",
         "/admin/people",
         "/admin/data-requests",
         "/admin/guardians",
         "/admin/breaches",
     ],
-    "dispatcher": [],
+    "dispatcher": ["/admin/", "/admin/pauses"],
     "communicator": [],
     "auditor": ["/admin/", "/admin/audit"],
 }

@@ -224,6 +224,9 @@ READABLE = {
     "/admin/",
     "/admin/new",
     "/admin/reports/<uuid:report_id>",
+    "/api/v1/staff/pauses",
+    "/admin/pauses/",
+    "/admin/pauses/<uuid:pause_id>",
 }
 # They are made of ids, which say who only to those who may ask the other tables; the forms of the
 # pages for rights over personal data are tried in tests/admin/test_privacy.py.
@@ -287,7 +290,12 @@ def test_nothing_that_staff_read_says_who_sent_a_report(app, client, session, cl
     dispatcher = factories.a_staff(session)
     headers = factories.bearer(app, session, dispatcher)
     reader = enter(app, session, clock, dispatcher) if path.startswith("/admin") else client
+    pause = feedback.block_reporter(
+        session, dispatcher.actor, sent.id, days=7, reason="Tin giả.", at=factories.NOON
+    )
+    session.commit()
     address = path.replace("<uuid:report_id>", str(sent.id))
+    address = address.replace("<uuid:pause_id>", str(pause.id))
 
     answers = [
         reader.get(f"{address}{query}", headers=headers) for query in ("", "?state=resolved")

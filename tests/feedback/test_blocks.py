@@ -8,15 +8,16 @@ import pytest
 from sqlalchemy import func, select
 
 from models import AuditEvent, InboxMessage, Report, ReporterBlock
-from services import feedback
+from services import feedback, permissions
 from services.feedback.blocks import (
     AlreadyBlocked,
     BlockNotYours,
     BlockUnlikely,
-    NotBlocked,
     ReporterUnknown,
 )
+from services.feedback.pauses import PausesNotYours
 from services.feedback.reports import ReporterBlocked
+from services.permissions import Action
 from tests import factories
 from tests.factories import NOON
 
@@ -39,6 +40,11 @@ def block(session, actor, report, days=7, reason="Lời lẽ xúc phạm.", at=N
     return made
 
 
+def lift(session, actor, pause, at=NOON):
+    feedback.lift_pause(session, actor, pause.id, reason="Đã xem lại.", at=at)
+    session.commit()
+
+
 def send(client, headers, key="a key"):
     return client.post("/api/v1/reports", json=REPORT, headers=headers | {"Idempotency-Key": key})
 
@@ -52,10 +58,11 @@ def test_who_has_to_pause_is_told_until_when_why_and_how_to_appeal(
 
     assert (answer.status_code, answer.json["code"]) == (403, "reporter_blocked")
     assert answer.json["until"] == "2026-11-26T03:00:00Z"
+    (made,) = session.scalars(select(ReporterBlock))
+    assert answer.json["pause_id"] == str(made.id)
     assert answer.json["appeal"] == {
         "method": "POST",
-        "path": "/api/v1/me/data-requests",
-        "kind": "object",
+        "path": f"/api/v1/me/pauses/{made.id}/appeal",
     }
     assert "26/11/2026 10:00" in answer.json["detail"]
     letter = client.get("/api/v1/me/inbox", headers=headers).json["items"][0]
@@ -76,28 +83,26 @@ def test_the_pause_ends_by_itself(client, session, headers, report, dispatcher, 
 
 
 def test_the_pause_is_lifted_and_told(client, session, citizen, headers, report, dispatcher):
-    block(session, dispatcher, report)
+    pause = block(session, dispatcher, report)
 
-    feedback.lift_block(session, dispatcher, report.id, at=NOON)
-    session.commit()
+    lift(session, dispatcher, pause)
 
     assert send(client, headers).status_code == 201
     assert factories.inbox_kinds(session, citizen)[:3] == [
         "report_received",
         "reporter_blocked",
-        "reporter_unblocked",
+        "pause_lifted",
     ]
     row = session.scalars(select(ReporterBlock)).one()
     assert (row.lifted_at, row.lifted_by_id) == (NOON, dispatcher.id)
 
 
 def test_a_refused_report_uses_up_nothing(client, session, headers, report, dispatcher):
-    block(session, dispatcher, report)
+    pause = block(session, dispatcher, report)
     for number in range(25):
         assert send(client, headers, f"key {number}").status_code == 403
 
-    feedback.lift_block(session, dispatcher, report.id, at=NOON)
-    session.commit()
+    lift(session, dispatcher, pause)
 
     assert send(client, headers, "key 1").status_code == 201
 
@@ -129,9 +134,7 @@ def test_one_may_go_on_with_ones_other_reports(client, session, headers, report,
 
 
 def test_each_deed_is_recorded_by_ids_and_codes(session, report, dispatcher):
-    block(session, dispatcher, report)
-    feedback.lift_block(session, dispatcher, report.id, at=NOON)
-    session.commit()
+    lift(session, dispatcher, block(session, dispatcher, report))
 
     query = select(AuditEvent).where(AuditEvent.action.like("%block_reporter"))
     blocked, lifted = session.scalars(query.order_by(AuditEvent.id))
@@ -166,17 +169,43 @@ def test_a_pause_may_last_so_long(session, report, dispatcher, days):
     assert (block(session, dispatcher, report, days).until - NOON).days == days
 
 
-def test_nobody_pauses_twice_at_a_time(session, citizen, report, dispatcher):
-    other = factories.a_report(session, citizen)
+def test_nobody_pauses_twice_for_one_report_at_a_time(session, report, dispatcher):
     block(session, dispatcher, report)
 
     with pytest.raises(AlreadyBlocked):
-        block(session, dispatcher, other)
+        block(session, dispatcher, report)
 
 
-def test_what_does_not_run_is_not_lifted(session, report, dispatcher):
-    with pytest.raises(NotBlocked):
-        feedback.lift_block(session, dispatcher, report.id, at=NOON)
+def test_a_pause_for_another_report_tells_nobody_that_one_person_sent_both(
+    client, session, citizen, headers, report, dispatcher
+):
+    other = factories.a_report(session, citizen, hide_reporter=True)
+    short = block(session, dispatcher, report, days=1)
+
+    assert feedback.block_of(session, dispatcher, other, at=NOON) is None
+    long = block(session, dispatcher, other, days=5)
+
+    assert feedback.block_of(session, dispatcher, other, at=NOON) == long
+    assert send(client, headers).json["pause_id"] == str(long.id)
+    lift(session, dispatcher, long)
+    assert send(client, headers, "again").json["pause_id"] == str(short.id)
+    lift(session, dispatcher, short)
+    assert send(client, headers, "once more").status_code == 201
+
+
+def test_once_the_contact_was_removed_nobody_is_made_to_pause(session, report, dispatcher):
+    report.contact_removed_at = NOON
+    session.commit()
+
+    with pytest.raises(ReporterUnknown):
+        block(session, dispatcher, report)
+    assert not permissions.can(dispatcher, Action.BLOCK_REPORTER, report)
+
+
+def test_who_hid_the_name_can_be_made_to_pause(session, citizen, dispatcher):
+    hidden = factories.a_report(session, citizen, hide_reporter=True)
+
+    assert block(session, dispatcher, hidden).report_id == hidden.id
 
 
 def test_an_author_whom_nobody_knows_cannot_pause(session, report, dispatcher):
@@ -194,12 +223,12 @@ def test_only_dispatchers_decide_it(session, report, dispatcher, role):
     session.commit()
     department = None if role == "communicator" else "so-xay-dung"
     somebody = factories.a_staff(session, ((role, department),)).actor
-    block(session, dispatcher, report)
+    pause = block(session, dispatcher, report)
 
     with pytest.raises(BlockNotYours):
         block(session, somebody, report)
-    with pytest.raises(BlockNotYours):
-        feedback.lift_block(session, somebody, report.id, at=NOON)
+    with pytest.raises(PausesNotYours):
+        lift(session, somebody, pause)
     assert feedback.block_of(session, somebody, report, at=NOON) is None
 
 

@@ -38,6 +38,7 @@ def reports(session, citizen):
         report.department_code, report.place_code = department, place
         if department:
             report.state = ReportState.ASSIGNED
+        report.contact_removed_at = at if len(made) % 3 == 0 else None
         made.append(report)
         session.commit()
     return made
@@ -55,7 +56,10 @@ def test_a_list_holds_what_may_be_read_one_by_one(session, citizen, reports, gra
     author = citizen.id if is_author else None
     actor = Actor(ActorKind.STAFF, uuid.uuid4(), citizen_id=author, grants=tuple(grants))
 
-    for action in (Action.READ, Action.WORK, Action.DISPATCH, Action.LEAD, Action.PUBLISH):
+    for action in (
+        *(Action.READ, Action.WORK, Action.DISPATCH, Action.LEAD, Action.PUBLISH),
+        *(Action.BLOCK_REPORTER, Action.END_PAUSE),
+    ):
         listed = set(session.scalars(select(Report.id).where(permissions.workable(actor, action))))
         assert listed == {report.id for report in reports if permissions.can(actor, action, report)}
 

@@ -97,10 +97,12 @@ def make_person(app, session, storage):
         )
         factories.a_child(session, citizen)
         dispatcher = factories.staff_actor(factories.a_staff(session))
-        feedback.block_reporter(
+        pause = feedback.block_reporter(
             session, dispatcher, report.id, days=9, reason="Tin giả.", at=factories.NOON
         )
-        feedback.lift_block(session, dispatcher, report.id, at=factories.NOON)
+        feedback.appeal(session, actor, pause.id, text="Tin thật.", at=factories.NOON)
+        colleague = factories.staff_actor(factories.a_staff(session))
+        feedback.lift_pause(session, colleague, pause.id, reason="Đúng.", at=factories.NOON)
         wish = requests.Wish(DataRequestKind.VIEW, text="Xin xem.")
         requests.submit(session, actor, wish, vault=factories.VAULT, at=factories.NOON)
         session.commit()

@@ -27,6 +27,7 @@ EXCUSED = {
     "deliveries.device_id": "the same message is reached directly",
     "devices.session_id": "the citizen is named directly",
     "reporter_blocks.blocked_by_id": "who made somebody pause is the office's record",
+    "reporter_blocks.answered_by_id": "who answered an appeal is the office's record",
     "reporter_blocks.lifted_by_id": "who ended the pause is the office's record",
     "reporter_blocks.report_id": "the citizen is named directly",
     "reports.assignee_id": "who worked on others' reports is the office's record",

@@ -13,7 +13,9 @@ from api.openapi import fails
 from api.paging import CursorInvalid
 from api.schemas.base import PageQuery, page_of
 from api.schemas.feedback import (
+    AppealIn,
     CategoriesOut,
+    PauseOut,
     RatingIn,
     ReopeningIn,
     ReportDetailOut,
@@ -26,6 +28,7 @@ from services import feedback, photos, uploads
 from services import idempotency as repeats
 from services.errors import BadRequest
 from services.feedback import ReportNotFound
+from services.feedback.pauses import AppealedAlready, PauseNotFound, PauseOver, PauseWordsNeeded
 from services.feedback.reports import (
     DescriptionBlank,
     OccurrenceUnlikely,
@@ -191,6 +194,32 @@ def reopen(asked: dict[str, Any], report_id: uuid.UUID) -> Any:
     """Send a resolved report back, within seven days, twice at most"""
     with current.db.transaction() as session:
         return feedback.reopen(session, auth.actor(), report_id, at=current.now(), **asked)
+
+
+@blp.get("/me/pauses")
+@blp.arguments(PageQuery, location="query")
+@blp.response(200, page_of(PauseOut), headers=paging.ANSWER)
+@fails(CursorInvalid)
+def my_pauses(asked: dict[str, Any]) -> Any:
+    """When I could send no reports, why, and what became of my appeals, newest first"""
+    with current.db.reading() as session:
+        found = feedback.my_pauses(
+            session,
+            auth.actor(),
+            before=paging.before(asked["cursor"]),
+            limit=asked["limit"] + 1,
+        )
+    return paging.page(found, asked["limit"])
+
+
+@blp.post("/me/pauses/<uuid:pause_id>/appeal")
+@blp.arguments(AppealIn)
+@blp.response(201, PauseOut)
+@fails(PauseNotFound, PauseWordsNeeded, AppealedAlready, PauseOver)
+def appeal(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
+    """Say once why I should not have to pause; somebody else than who decided it answers"""
+    with current.db.transaction() as session:
+        return feedback.appeal(session, auth.actor(), pause_id, at=current.now(), **asked)
 
 
 def _upload(upload: Any) -> dict[str, Any]:

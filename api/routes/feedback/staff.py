@@ -8,11 +8,13 @@ from api.blueprint import Blueprint
 from api.current import current
 from api.openapi import fails
 from api.paging import CursorInvalid
-from api.schemas.base import page_of
+from api.schemas.base import PageQuery, page_of
 from api.schemas.feedback import (
     DepartmentsOut,
+    PauseReasonIn,
     QueueQuery,
     ReportPatch,
+    StaffPauseOut,
     StaffReportDetailOut,
     StaffReportOut,
     TransitionIn,
@@ -21,6 +23,14 @@ from models import Audience
 from services import feedback
 from services.errors import PreconditionNeeded, Stale
 from services.feedback import ReportNotFound
+from services.feedback.pauses import (
+    NoAppealOpen,
+    OwnPause,
+    PauseNotFound,
+    PauseOver,
+    PausesNotYours,
+    PauseWordsNeeded,
+)
 from services.feedback.reports import UnknownCategory
 from services.feedback.workflow import (
     FieldNeeded,
@@ -139,3 +149,46 @@ def departments() -> Any:
     """Where reports can be sent"""
     with current.db.reading() as session:
         return {"items": feedback.departments(session)}
+
+
+@blp.get("/pauses")
+@blp.arguments(PageQuery, location="query")
+@blp.response(200, page_of(StaffPauseOut), headers=paging.ANSWER)
+@fails(CursorInvalid, PausesNotYours)
+def pauses(asked: dict[str, Any]) -> Any:
+    """Pauses that last or whose appeal waits for an answer, newest first
+
+    Dispatchers see those of reports of their places, administrators all; nobody their own.
+    """
+    with current.db.reading() as session:
+        found = feedback.pauses(
+            session,
+            auth.actor(),
+            before=paging.before(asked["cursor"]),
+            limit=asked["limit"] + 1,
+            at=current.now(),
+        )
+    return paging.page(found, asked["limit"])
+
+
+@blp.post("/pauses/<uuid:pause_id>/lifting")
+@blp.arguments(PauseReasonIn)
+@blp.response(200, StaffPauseOut)
+@fails(PausesNotYours, PauseNotFound, PauseWordsNeeded, PauseOver, OwnPause)
+def lift_pause(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
+    """End a pause early, which answers an open appeal
+
+    While an appeal waits, not by who made the pause.
+    """
+    with current.db.transaction() as session:
+        return feedback.lift_pause(session, auth.actor(), pause_id, at=current.now(), **asked)
+
+
+@blp.post("/pauses/<uuid:pause_id>/answer")
+@blp.arguments(PauseReasonIn)
+@blp.response(200, StaffPauseOut)
+@fails(PausesNotYours, PauseNotFound, PauseWordsNeeded, NoAppealOpen, OwnPause)
+def keep_pause(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
+    """Answer an appeal and keep the pause; not by who made it"""
+    with current.db.transaction() as session:
+        return feedback.keep_pause(session, auth.actor(), pause_id, at=current.now(), **asked)

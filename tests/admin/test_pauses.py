@@ -1,0 +1,96 @@
+"""The pages of those who have to pause: what is shown to whom, and what is offered."""
+
+import pytest
+
+from services import feedback
+from tests import factories
+from tests.factories import NOON
+
+HOME = "/admin/pauses"
+XSS = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def maker(desk):
+    return desk(name="Lê Thị Khoá")
+
+
+@pytest.fixture
+def pause(session, report, maker):
+    made = feedback.block_reporter(
+        session, maker.staff.actor, report.id, days=7, reason=f"Xúc phạm {XSS}", at=NOON
+    )
+    session.commit()
+    return made
+
+
+def appeal(session, citizen, pause):
+    actor = factories.citizen_actor(citizen)
+    feedback.appeal(session, actor, pause.id, text=f"Tôi phản đối {XSS}", at=NOON)
+    session.commit()
+
+
+def test_the_list_says_for_which_report_until_when_why_and_by_whom(desk, report, pause):
+    assert pause.report_id == report.id
+    for somebody in (desk(), desk("administrator")):
+        page = somebody.page(HOME)
+        for told in (report.code, "30/11/2026 10:00", "Xúc phạm", "Lê Thị Khoá"):
+            assert told in page
+        assert "Người Gửi Tin" not in page
+        assert XSS not in page
+
+
+@pytest.mark.parametrize(
+    ("role", "department"),
+    [("handler", "so-xay-dung"), ("leader", "so-xay-dung"), ("auditor", None)],
+)
+def test_others_have_no_such_pages(desk, pause, role, department):
+    somebody = desk(role, department)
+
+    assert HOME not in somebody.page("/admin/")
+    for path in (HOME, f"{HOME}/{pause.id}"):
+        assert somebody.get(path).status_code == 403
+    refused = somebody.post(f"{HOME}/{pause.id}", step="lift_pause", reason="x")
+    assert refused.status_code == 403
+
+
+def test_an_appeal_is_shown_and_answered_by_somebody_else(desk, session, citizen, maker, pause):
+    appeal(session, citizen, pause)
+    address = f"{HOME}/{pause.id}"
+    assert "Chờ trả lời" in maker.page(HOME)
+    assert "keep_pause" not in maker.page(address)
+    refused = maker.post(address, step="keep_pause", reason="Vẫn thế.")
+    assert refused.status_code == 403
+    for told in ("không tự quyết định", "Vẫn thế."):
+        assert told in refused.text
+    administrator = desk("administrator")
+    page = administrator.page(address)
+    assert "Tôi phản đối" in page
+    assert XSS not in page
+    assert "/admin/reports/" not in page
+
+    done = administrator.post(address, step="keep_pause", reason="Lời lẽ vẫn vậy.")
+
+    page = administrator.page(done.headers["Location"])
+    for told in ("Đã trả lời ý kiến phản đối", "Lời lẽ vẫn vậy."):
+        assert told in page
+    assert 'value="keep_pause"' not in page
+    assert 'value="lift_pause"' in page
+
+
+def test_a_pause_is_ended_with_a_reason(desk, pause):
+    somebody = desk()
+    address = f"{HOME}/{pause.id}"
+
+    blank = somebody.post(address, step="lift_pause", reason=" ")
+    done = somebody.post(address, step="lift_pause", reason="Đã xem lại.")
+
+    assert blank.status_code == 422
+    page = somebody.page(done.headers["Location"])
+    assert "Đã bỏ tạm khoá và báo cho người gửi." in page
+    assert "Không còn gì để quyết định." in page
+    assert "Không có ai đang bị tạm khoá." in somebody.page(HOME)
+
+
+def test_a_step_that_is_none_is_refused(desk, pause):
+    assert desk().post(f"{HOME}/{pause.id}", step="nonsense", reason="x").status_code == 400
