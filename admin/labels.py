@@ -56,6 +56,7 @@ STEPS = {
     "add_role": ("Thêm vai trò", "Đã lưu vai trò."),
     "remove_role": ("Gỡ", "Đã gỡ vai trò."),
     "disable": ("Khoá tài khoản", "Đã khoá tài khoản và kết thúc các phiên làm việc."),
+    "release": ("Gỡ tài khoản đã gắn", "Đã gỡ tài khoản và kết thúc các phiên làm việc."),
     "enable": ("Mở khoá tài khoản", "Đã mở khoá tài khoản."),
 }
 # What the system does when a request is finished, said before it is done.
@@ -218,6 +219,7 @@ _MESSAGES = {
     "department_needed": "Vai trò “{role}” gắn với một đơn vị. Vui lòng chọn đơn vị.",
     "department_unfit": "Vai trò “{role}” không gắn với đơn vị nào. Vui lòng bỏ chọn đơn vị.",
     "places_unfit": "Vai trò “{role}” không giới hạn theo xã, phường. Vui lòng bỏ chọn.",
+    "role_not_in_use": "Hệ thống chưa có việc cho vai trò “{role}” nên chưa giao được.",
     "unknown_places": "Vui lòng chọn xã, phường trong danh sách.",
     "role_twice": "Vai trò “{role}” đã có cho đơn vị này.",
 }

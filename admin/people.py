@@ -137,25 +137,48 @@ def disable(person_id: uuid.UUID) -> AnyResponse:
     return _attempt(person_id, step, lambda _: {"disabled": step == "disable"})
 
 
+@blp.post("/<uuid:person_id>/release")
+def release(person_id: uuid.UUID) -> AnyResponse:
+    """Take somebody apart from the account that they entered by."""
+    return _decide(
+        person_id,
+        "release",
+        lambda session: staff.release(
+            session,
+            door.visit().actor,
+            person_id,
+            version=forms.version(),
+            at=current.now(),
+        ),
+    )
+
+
 def _attempt(
     person_id: uuid.UUID, step: str, change: Callable[[Staff], dict[str, Any]]
 ) -> AnyResponse:
-    """Make the change and go back to the person; a refusal shows what was typed again."""
+    def carry_out(session: Any) -> None:
+        actor = door.visit().actor
+        # Read without a lock: the version in the form decides whether it was seen so.
+        person = staff.person(session, actor, person_id)
+        staff.change(
+            session,
+            actor,
+            person_id,
+            version=forms.version(),
+            at=current.now(),
+            **change(person),
+        )
+
+    return _decide(person_id, step, carry_out)
+
+
+def _decide(person_id: uuid.UUID, step: str, work: Callable[[Any], object]) -> AnyResponse:
+    """Do the work and go back to the person; a refusal shows what was typed again."""
     if asked := sign_in.asked_again(GRAVE, back=f"/admin/people/{person_id}"):
         return asked
-    actor = door.visit().actor
     try:
         with current.db.transaction() as session:
-            # Read without a lock: the version in the form decides whether it was seen so.
-            person = staff.person(session, actor, person_id)
-            staff.change(
-                session,
-                actor,
-                person_id,
-                version=forms.version(),
-                at=current.now(),
-                **change(person),
-            )
+            work(session)
     except NotFound:
         raise
     except DomainError as error:
@@ -219,7 +242,7 @@ def _choices(session: Any) -> dict[str, Any]:
     departments = feedback.departments(session)
     communes = places.search(session, level=COMMUNES)
     return {
-        "roles": list(Role),
+        "roles": [role for role in Role if role in permissions.IN_USE],
         "departments": departments,
         "places": communes,
         "names": {

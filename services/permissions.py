@@ -87,6 +87,12 @@ class Grant:
             return False
         return self.places is None or report.place_code in self.places
 
+    def includes(self, other: "Grant") -> bool:
+        """Whether who has this needs `other` no more: the same role, for as many places or more."""
+        if (self.role, self.department) != (other.role, other.department):
+            return False
+        return self.places is None or (other.places is not None and other.places <= self.places)
+
     def condition(self) -> ColumnElement[bool]:
         """`covers`, as SQL."""
         parts: list[ColumnElement[bool]] = []
@@ -137,6 +143,10 @@ _DUTIES = {
     Duty.KEEP_BREACHES: _ADMINISTRATOR,
     Duty.CHECK_GUARDIANS: _ADMINISTRATOR,
 }
+# The roles by which anything can be done so far; the others wait for what they are for.
+IN_USE = frozenset[Role]().union(*_ROLES.values(), *_DUTIES.values())
+# Who manages the staff does not watch over the record of it.
+NEVER_TOGETHER = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 # What a role may be limited to. Who dispatches has reports before they have a department.
 NEED_A_DEPARTMENT = _WORKERS
 TAKE_NO_DEPARTMENT = frozenset({Role.DISPATCHER, Role.AUDITOR, Role.ADMINISTRATOR})

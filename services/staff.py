@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from models import Department, Place, RoleGrant, Staff
 from services import audit, feedback, identity, permissions
-from services.errors import Forbidden, Invalid, NotFound, Stale
+from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
 from services.feedback.workflow import NothingToChange, UnknownDepartment
 from services.identity.people import AlreadyStaff, add_staff, as_grant, find_staff
 from services.permissions import Actor, Duty, Grant
@@ -84,6 +84,24 @@ class RoleTwice(Invalid):
     vi = "Vai trò {role} được nêu hai lần cho cùng một đơn vị."
 
 
+class RoleNotInUse(Invalid):
+    """There is nothing to do for the role {role} yet, so it is not given."""
+
+    vi = "Hệ thống chưa có việc cho vai trò {role} nên chưa giao được."
+
+
+class RolesApart(Invalid):
+    """Nobody is auditor and administrator: who manages the staff is not who checks the record."""
+
+    vi = "Không ai vừa kiểm tra nhật ký vừa quản trị; hãy giao cho hai người khác nhau."
+
+
+class NotBound(Conflict):
+    """No account belongs to this member of staff: they have not entered yet."""
+
+    vi = "Cán bộ này chưa gắn với tài khoản nào vì chưa vào lần nào."
+
+
 def people(
     session: Session,
     actor: Actor,
@@ -123,7 +141,7 @@ def person(session: Session, actor: Actor, staff_id: uuid.UUID) -> Staff:
 
 def invite(
     session: Session,
-    actor: Actor,
+    actor: Actor | None,
     *,
     citizen_number: str,
     name: str,
@@ -133,17 +151,21 @@ def invite(
 ) -> Staff:
     """Let the person of this citizen number in, who then signs in with Thái Nguyên ID.
 
+    `actor` is None on the command line, where the first administrator is made.
+
     Raises:
-        NotAdministrator, CitizenNumberMalformed, AlreadyStaff, NameBlank, DepartmentNeeded,
-        DepartmentUnfit, PlacesUnfit, UnknownDepartment, UnknownPlaces, RoleTwice, KeysUnfit
+        NotAdministrator, CitizenNumberMalformed, AlreadyStaff, NameBlank, RoleNotInUse, RolesApart,
+        DepartmentNeeded, DepartmentUnfit, PlacesUnfit, UnknownDepartment, UnknownPlaces, RoleTwice,
+        KeysUnfit
     """
-    _begin(session, actor)
+    if actor is not None:
+        _begin(session, actor)
     if not _CITIZEN_NUMBER.fullmatch(citizen_number):
         raise CitizenNumberMalformed
     if find_staff(session, citizen_number, vault=vault) is not None:
         raise AlreadyStaff
     staff = add_staff(session, citizen_number, vault=vault, name=_name(name), at=at)
-    _check(session, roles)
+    _check(session, roles, given=set(roles))
     _give(staff, roles)
     _audit(session, actor, staff, audit.Deed.STAFF_INVITE, at=at, given=_codes(roles))
     session.flush()
@@ -163,8 +185,8 @@ def change(
 ) -> Staff:
     """Change what is named; `roles` are all that the person is to have.
 
-    Whoever loses a role or is disabled is signed out, and the open reports that they may work on
-    no more go back to their department's queue.
+    Whoever loses a role, or places of one, or is disabled is signed out, and the open reports that
+    they may work on no more go back to their department's queue.
 
     Raises:
         NotAdministrator, PersonNotFound, Stale (`version` is not today's), OwnAccount,
@@ -190,13 +212,40 @@ def change(
     return staff
 
 
+def release(
+    session: Session, actor: Actor, staff_id: uuid.UUID, *, version: int, at: dt.datetime
+) -> Staff:
+    """Take a member of staff apart from the citizen's account that they entered by.
+
+    For an account that is not theirs, or that the provider gave them anew. Their staff sessions
+    end; whoever signs in next at level 2 with the number of the invitation is them.
+
+    Raises:
+        NotAdministrator, PersonNotFound, Stale (`version` is not today's), OwnAccount, NotBound
+    """
+    _begin(session, actor)
+    staff = _load(session, staff_id, locked=True)
+    if staff.version != version:
+        raise Stale
+    if staff.id == actor.id:
+        raise OwnAccount
+    if staff.citizen_id is None:
+        raise NotBound
+    identity.end_staff_sessions(session, staff, "released", by=actor, at=at)
+    staff.citizen_id = None
+    staff.version += 1
+    _audit(session, actor, staff, audit.Deed.STAFF_RELEASE, at=at)
+    session.flush()
+    return staff
+
+
 def _change_roles(
     session: Session, actor: Actor, staff: Staff, roles: Sequence[Grant], *, at: dt.datetime
 ) -> None:
     before = {as_grant(row) for row in staff.grants}
-    _check(session, roles)
+    _check(session, roles, given=set(roles) - before)
     _give(staff, roles)
-    taken = before - set(roles)
+    taken = {held for held in before if not any(role.includes(held) for role in roles)}
     _audit(
         session,
         actor,
@@ -272,9 +321,14 @@ def _name(typed: str) -> str:
     return name
 
 
-def _check(session: Session, roles: Sequence[Grant]) -> None:
-    for grant in roles:
+def _check(session: Session, roles: Sequence[Grant], *, given: set[Grant]) -> None:
+    """See that these roles can be held together, and that those newly given can be given."""
+    if {grant.role for grant in roles} >= permissions.NEVER_TOGETHER:
+        raise RolesApart
+    for grant in given:
         role = grant.role.value
+        if grant.role not in permissions.IN_USE:
+            raise RoleNotInUse(role=role)
         if grant.role in permissions.NEED_A_DEPARTMENT and grant.department is None:
             raise DepartmentNeeded(role=role)
         if grant.role in permissions.TAKE_NO_DEPARTMENT and grant.department is not None:
@@ -285,8 +339,8 @@ def _check(session: Session, roles: Sequence[Grant]) -> None:
     for (role_twice, _), count in counted.items():
         if count > 1:
             raise RoleTwice(role=role_twice.value)
-    _check_departments(session, {grant.department for grant in roles if grant.department})
-    _check_places(session, {code for grant in roles for code in grant.places or ()})
+    _check_departments(session, {grant.department for grant in given if grant.department})
+    _check_places(session, {code for grant in given for code in grant.places or ()})
 
 
 def _check_departments(session: Session, codes: set[str]) -> None:
@@ -330,7 +384,7 @@ def _codes(roles: Sequence[Grant] | set[Grant]) -> list[str]:
 
 def _audit(
     session: Session,
-    actor: Actor,
+    actor: Actor | None,
     staff: Staff,
     deed: audit.Deed,
     *,
@@ -341,7 +395,7 @@ def _audit(
         session,
         deed,
         actor=actor,
-        by=permissions.may(actor, Duty.MANAGE_STAFF),
+        by=permissions.may(actor, Duty.MANAGE_STAFF) if actor else None,
         subject=("staff", staff.id),
         at=at,
         **codes,

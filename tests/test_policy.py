@@ -233,6 +233,7 @@ SENT = {
             "roles": [{"role": "dispatcher"}],
         }
     },
+    "POST /api/v1/staff/people/{person_id}/release": lambda _: {"headers": {"If-Match": '"1"'}},
     "PATCH /api/v1/staff/people/{person_id}": lambda _: {
         "json": {"name": "Lý Thị Khác", "roles": [{"role": "dispatcher"}]},
         "headers": {"If-Match": '"1"'},

@@ -25,9 +25,12 @@ from services.staff import (
     DepartmentUnfit,
     NameBlank,
     NotAdministrator,
+    NotBound,
     OwnAccount,
     PersonNotFound,
     PlacesUnfit,
+    RoleNotInUse,
+    RolesApart,
     RoleTwice,
     UnknownPlaces,
 )
@@ -41,6 +44,8 @@ blp = Blueprint(
 )
 ROLES_WRONG = (
     NameBlank,
+    RoleNotInUse,
+    RolesApart,
     DepartmentNeeded,
     DepartmentUnfit,
     PlacesUnfit,
@@ -127,8 +132,8 @@ def invite(asked: dict[str, Any]) -> Any:
 def change(changes: dict[str, Any], person_id: uuid.UUID) -> Any:
     """Change the name or the roles, disable, or enable again
 
-    Whoever loses a role or is disabled is signed out, and open reports that they may work on no
-    more go back to their department's queue.
+    Whoever loses a role, or places of one, or is disabled is signed out, and open reports that they
+    may work on no more go back to their department's queue.
     """
     if "roles" in changes:
         changes["roles"] = _grants(changes["roles"])
@@ -143,6 +148,29 @@ def change(changes: dict[str, Any], person_id: uuid.UUID) -> Any:
         )
     etags.send(changed.version)
     return changed
+
+
+@blp.post("/<uuid:person_id>/release")
+@auth.needs_recent_sign_in(GRAVE)
+@blp.response(200, PersonOut, headers=etags.ANSWER)
+@fails(NotAdministrator, PersonNotFound, PreconditionNeeded, Stale, OwnAccount, NotBound)
+@blp.doc(parameters=[etags.HEADER])
+def release(person_id: uuid.UUID) -> Any:
+    """Take somebody apart from the account that they entered by, which was not theirs
+
+    They are signed out of the office; the next sign-in at level 2 with the number of the invitation
+    is theirs.
+    """
+    with current.db.transaction() as session:
+        released = staff.release(
+            session,
+            auth.actor(),
+            person_id,
+            version=etags.required_version(),
+            at=current.now(),
+        )
+    etags.send(released.version)
+    return released
 
 
 def _grants(roles: list[dict[str, Any]]) -> Sequence[Grant]:

@@ -42,6 +42,7 @@ class Deed(enum.StrEnum):
     STAFF_CHANGE_ROLES = "staff:change_roles"
     STAFF_DISABLE = "staff:disable"
     STAFF_ENABLE = "staff:enable"
+    STAFF_RELEASE = "staff:release"
     CONSENT_GIVE = "consent:give"
     CONSENT_WITHDRAW = "consent:withdraw"
     DATA_REQUEST_SUBMIT = "data_request:submit"
@@ -125,6 +126,10 @@ _TITLES = {
     Deed.STAFF_CHANGE_ROLES: ("Đổi vai trò cán bộ", "Changed the roles of a member of staff"),
     Deed.STAFF_DISABLE: ("Khoá tài khoản cán bộ", "Disabled a member of staff"),
     Deed.STAFF_ENABLE: ("Mở khoá tài khoản cán bộ", "Enabled a member of staff again"),
+    Deed.STAFF_RELEASE: (
+        "Gỡ tài khoản khỏi cán bộ",
+        "Took a member of staff apart from an account",
+    ),
     Deed.CONSENT_GIVE: ("Đồng ý cho xử lý dữ liệu", "Gave consent"),
     Deed.CONSENT_WITHDRAW: ("Rút lại sự đồng ý", "Withdrew consent"),
     Deed.DATA_REQUEST_SUBMIT: (

@@ -212,6 +212,37 @@ def test_a_form_that_is_none_of_ours_changes_nothing(administrator, session, han
     assert session.get_one(Staff, handler.id).version == 1
 
 
+def test_somebody_is_released_from_an_account(administrator, session, handler):
+    page = administrator.page(f"/admin/people/{handler.id}")
+    assert "Gỡ tài khoản đã gắn" in page
+
+    done = change(administrator, handler, "release")
+
+    page = administrator.page(done.headers["Location"])
+    assert "Đã gỡ tài khoản" in page
+    assert f"{handler.id}/release" not in page
+    session.expire_all()
+    assert session.get_one(Staff, handler.id).citizen_id is None
+
+
+def test_roles_that_do_nothing_yet_are_not_offered(administrator, handler):
+    page = administrator.page(f"/admin/people/{handler.id}")
+    offered = set(re.findall(r'<option value="(\w+)"', page.partition('id="role"')[2]))
+
+    assert {
+        "dispatcher",
+        "handler",
+        "leader",
+        "communicator",
+        "auditor",
+        "administrator",
+    } <= offered
+    assert not offered & {"health_clerk", "health_manager", "market_manager", "alert_editor"}
+    refused = change(administrator, handler, "roles", role="health_clerk")
+    assert refused.status_code == 422
+    assert "chưa có việc cho vai trò “Tiếp đón y tế”" in refused.text
+
+
 def test_nobody_changes_their_own_roles(administrator, session):
     own = administrator.staff
     page = administrator.page(f"{PEOPLE}/{own.id}")
@@ -268,7 +299,7 @@ def test_the_bar_leads_administrators_to_the_staff(administrator):
 
 
 def test_who_holds_one_entry_needs_no_bar(desk):
-    assert 'aria-label="Trang"' not in desk().page("/admin/")
+    assert 'aria-label="Trang"' not in desk("handler", STAND).page("/admin/")
 
 
 def test_what_is_typed_as_a_name_runs_nowhere(administrator, session):

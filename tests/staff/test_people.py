@@ -160,6 +160,9 @@ def test_inviting_is_recorded_by_codes_only(invite, session, administrator):
         ({"roles": [{"role": "dispatcher", "places": ["99999"]}]}, "unknown_places"),
         ({"roles": [{"role": "dispatcher", "places": [*COMMUNES, "19   "]}]}, "unknown_places"),
         ({"roles": [{"role": "dispatcher"}, {"role": "dispatcher"}]}, "role_twice"),
+        ({"roles": [{"role": "health_clerk"}]}, "role_not_in_use"),
+        ({"roles": [{"role": "dispatcher"}, {"role": "alert_approver"}]}, "role_not_in_use"),
+        ({"roles": [{"role": "auditor"}, {"role": "administrator"}]}, "roles_apart"),
         (
             {"roles": [{"role": "dispatcher"}, {"role": "dispatcher", "places": COMMUNES}]},
             "role_twice",
@@ -588,6 +591,129 @@ def test_whoever_only_gains_a_role_goes_on_working(change, session, handler):
     change(handler, roles=[{"role": "handler", "department": STAND}, {"role": "auditor"}])
 
     assert session.scalar(select(AdminSession.ended_at)) is None
+
+
+def test_whose_role_is_widened_goes_on_working(change, session, citizen):
+    handler = factories.a_staff(session, (("handler", STAND),), places=COMMUNES[:1])
+    report = work_begun(session, citizen, handler)
+    report.place_code = COMMUNES[0]
+    factories.staff_session(session, handler)
+
+    for places in (COMMUNES, None):
+        change(handler, roles=[{"role": "handler", "department": STAND, "places": places}])
+
+        session.expire_all()
+        assert session.scalar(select(AdminSession.ended_at)) is None
+        assert session.get_one(Report, report.id).assignee_id == handler.id
+    changed = [event for event in events(session) if event.action == "staff:change_roles"]
+    assert [event.detail["taken"] for event in changed] == [[], []]
+
+
+def test_whose_role_is_narrowed_signs_in_anew(change, session, handler):
+    factories.staff_session(session, handler)
+
+    change(handler, roles=[{"role": "handler", "department": STAND, "places": COMMUNES}])
+
+    assert session.scalar(select(AdminSession.ended_at)) is not None
+
+
+def test_a_role_whose_department_was_closed_stays_with_its_person(change, session, handler):
+    session.get_one(Department, STAND).closed_at = factories.NOON
+    session.commit()
+    kept = {"role": "handler", "department": STAND}
+
+    answer = change(handler, roles=[kept, {"role": "communicator"}])
+    wider = change(handler, roles=[{"role": "leader", "department": STAND}])
+
+    assert answer.status_code == 200
+    assert (wider.status_code, wider.json["code"]) == (422, "unknown_department")
+    assert [role for role, _, _ in roles_of(session, handler)] == ["handler", "communicator"]
+
+
+def test_a_role_that_is_given_no_more_stays_with_its_person(change, session):
+    person = factories.a_staff(session, (("market_manager", None),))
+
+    answer = change(person, roles=[{"role": "market_manager"}, {"role": "dispatcher"}])
+
+    assert answer.status_code == 200
+
+
+def test_an_auditor_does_not_become_administrator_as_well(change, session):
+    auditor = factories.a_staff(session, (("auditor", None),))
+
+    answer = change(auditor, roles=[{"role": "auditor"}, {"role": "administrator"}])
+
+    assert (answer.status_code, answer.json["code"]) == (422, "roles_apart")
+    assert [role for role, _, _ in roles_of(session, auditor)] == ["auditor"]
+
+
+@pytest.fixture
+def release(client, admin_headers):
+    def ask(person, version=None):
+        address = f"{PEOPLE}/{person.id}"
+        seen = version or client.get(address, headers=admin_headers).headers["ETag"]
+        return client.post(f"{address}/release", headers=admin_headers | {"If-Match": seen})
+
+    return ask
+
+
+def test_whoever_was_bound_to_a_wrong_account_is_released_and_enters_by_their_own(
+    app, client, release, session, handler
+):
+    told = factories.claims_of(factories.person_of(session, handler))
+    headers = factories.bearer(app, session, handler)
+    factories.staff_session(session, handler)
+
+    answer = release(handler)
+
+    assert (answer.status_code, answer.json["has_entered"]) == (200, False)
+    assert client.get("/api/v1/staff/reports", headers=headers).status_code in {401, 403}
+    assert session.scalar(select(AdminSession.ended_at)) is not None
+    assert [event.action for event in events(session)][-1] == "staff:release"
+    session.expire_all()
+    anew = replace(told, subject="another account of the same person")
+    citizen = meet(session, anew, vault=factories.VAULT, at=factories.NOON)
+    staff = recognise_staff(session, citizen, anew, vault=factories.VAULT)
+    assert (staff.id, staff.citizen_id) == (handler.id, citizen.id)
+
+
+def test_without_a_release_another_account_does_not_enter(session, handler):
+    told = factories.claims_of(factories.person_of(session, handler))
+    anew = replace(told, subject="another account of the same person")
+    citizen = meet(session, anew, vault=factories.VAULT, at=factories.NOON)
+
+    with pytest.raises(identity.NotStaff):
+        recognise_staff(session, citizen, anew, vault=factories.VAULT)
+
+
+def test_as_a_citizen_whoever_was_released_stays_signed_in(app, client, release, session, handler):
+    person = factories.person_of(session, handler)
+    headers = factories.bearer(app, session, person)
+
+    release(handler)
+
+    assert client.get("/api/v1/me", headers=headers).status_code == 200
+
+
+def test_who_never_entered_is_released_from_nothing(invite, release, session):
+    invited = session.get_one(Staff, uuid.UUID(invite().json["id"]))
+
+    answer = release(invited)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "not_bound")
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "code"), [('"7"', 412, "stale"), (None, 403, "own_account")]
+)
+def test_a_release_is_of_another_person_as_they_were_seen(
+    release, session, administrator, handler, version, status, code
+):
+    answer = release(handler if version else administrator, version)
+
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    session.expire_all()
+    assert session.get_one(Staff, handler.id).citizen_id is not None
 
 
 def test_whoever_loses_a_role_signs_in_anew(change, session, handler):
