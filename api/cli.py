@@ -11,8 +11,10 @@ from flask.cli import with_appcontext
 
 from api.current import current
 from api.rotation import rotate_keys
-from services import audit, identity, places, reference
+from models import Role
+from services import audit, places, reference, staff
 from services.errors import DomainError
+from services.permissions import Grant
 from services.privacy import guardians, retention
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -67,8 +69,14 @@ def create_admin(name: str, citizen_number: str) -> None:
         raise click.BadParameter("a citizen number has 12 digits")
     try:
         with current.db.transaction() as session:
-            identity.create_administrator(
-                session, citizen_number, vault=current.vault, name=name, at=current.now()
+            staff.invite(
+                session,
+                None,
+                citizen_number=citizen_number,
+                name=name,
+                roles=[Grant(Role.ADMINISTRATOR)],
+                vault=current.vault,
+                at=current.now(),
             )
     except DomainError as error:
         raise click.ClickException(str(error)) from error

@@ -1,15 +1,19 @@
 """Invite the demo staff that the Thái Nguyên ID simulator knows: `python -m dev.demo`.
 
-Repeatable: who was invited before gets the roles of today. Citizens need no row; they come into
-being when they sign in.
+Repeatable: who was invited before stays as they are. Citizens need no row; they come into being
+when they sign in.
 """
+
+from contextlib import suppress
 
 import httpx
 
 from api.app import make_state
 from api.clock import utc_now
 from models import Role
-from services.identity.people import invite
+from services import staff
+from services.identity.people import AlreadyStaff
+from services.permissions import IN_USE, Grant
 from settings import Settings
 
 
@@ -17,24 +21,29 @@ def main() -> None:
     settings = Settings.from_env()
     people = httpx.get(f"{settings.oidc_issuer}/demo/people", timeout=10).raise_for_status().json()
     state = make_state(settings, None, utc_now)
-    staff = [person for person in people if person["roles"]]
-    with state.db.transaction() as session:
-        for person in staff:
-            invite(
+    invited = 0
+    for person in people:
+        roles = [grant for grant in map(as_grant, person["roles"]) if grant.role in IN_USE]
+        if not roles:
+            continue
+        invited += 1
+        with suppress(AlreadyStaff), state.db.transaction() as session:
+            staff.invite(
                 session,
-                person["citizen_number"],
-                vault=state.vault,
+                None,
+                citizen_number=person["citizen_number"],
                 name=person["name"],
-                roles=[role(text) for text in person["roles"]],
+                roles=roles,
+                vault=state.vault,
                 at=utc_now(),
             )
-    print(f"Demo: {len(staff)} staff invited, {len(people) - len(staff)} citizens known.")
+    print(f"Demo: {invited} staff invited, {len(people) - invited} other accounts known.")
 
 
-def role(text: str) -> tuple[Role, str | None]:
+def as_grant(text: str) -> Grant:
     """A role as the simulator writes it: "handler:so-xay-dung" or "dispatcher"."""
     name, _, department = text.partition(":")
-    return Role(name), department or None
+    return Grant(Role(name), department or None)
 
 
 if __name__ == "__main__":

@@ -24,18 +24,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from dev import credentials
-from models import Audience, Citizen, Database, Role, Staff
+from models import Audience, Citizen, Database, Staff
 from models.base import new_id
 from services import identity
 from services.errors import DomainError
 from services.identity import DeviceFacts, PersonClaims
-from services.identity.people import invite
 from services.permissions import LEVEL_2
 from services.tokens import AccessClaims, Keys
 from services.vault import Vault
 from settings import Settings
 from tests.conftest import a_database
-from tests.factories import NOON
+from tests.factories import NOON, invited
 from tests.processes import ROOT, SURROUNDINGS, free_port, running, wait_for
 
 PAGE = (ROOT / "docs" / "backup.md").read_text("utf-8")
@@ -230,8 +229,7 @@ def fill(place: Place) -> None:
     with database.transaction() as session:
         for number in range(STAFF):
             told = person(number)
-            roles = [(Role.DISPATCHER, None)]
-            invite(session, told.citizen_number, vault=vault, name="Cán bộ", roles=roles, at=NOON)
+            invited(session, told.citizen_number, vault=vault)
     database.close()
 
 

@@ -10,10 +10,10 @@ from sqlalchemy import event, func, select, update
 import admin
 from api.app import create_app
 from api.current import EXTENSION
-from models import Citizen, DeviceSession, KeyCheck, Role, Staff
+from models import Citizen, DeviceSession, KeyCheck, Staff
 from models.base import new_id
 from services import identity, keyring
-from services.identity.people import invite, meet, recognise_staff, update_me
+from services.identity.people import meet, recognise_staff, update_me
 from services.keyring import KeysUnfit
 from services.vault import DATA, INDEX, Unreadable, Vault
 from tests import factories
@@ -291,9 +291,7 @@ def test_two_requests_make_one_key_for_one_person(committed):
 
 def test_staff_that_was_invited_under_a_former_key_is_known_by_the_current_one(session):
     told = factories.claims()
-    roles = [(Role.DISPATCHER, None)]
-    staff = invite(session, told.citizen_number, vault=VAULT, name="Cán bộ", roles=roles, at=NOON)
-    session.flush()
+    staff = factories.invited(session, told.citizen_number)
     staff.data_key = staff.number_sealed = None  # As before numbers were sealed.
     session.commit()
     changing = vault_of(

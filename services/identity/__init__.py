@@ -23,7 +23,6 @@ from services.identity.ending import (
 from services.identity.people import (
     NotStaff,
     PersonClaims,
-    create_administrator,
     get_citizen,
     hold_roles,
     note_refusal,
@@ -51,7 +50,6 @@ __all__ = [
     "TokenPair",
     "count_attempt",
     "count_refresh",
-    "create_administrator",
     "end_other_sessions",
     "end_session",
     "end_staff_sessions",

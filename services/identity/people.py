@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
-from models import Citizen, Place, Role, RoleGrant, Staff
+from models import Citizen, Place, RoleGrant, Staff
 from models.base import new_id
-from services import audit, keyring
+from services import keyring
 from services.errors import Conflict, Forbidden, Invalid
 from services.permissions import LEVEL_2, Actor, ActorKind, Grant
 from services.text import phone
@@ -220,46 +220,6 @@ def as_grant(row: RoleGrant) -> Grant:
     return Grant(row.role, row.department_code, places)
 
 
-def invite(
-    session: Session,
-    citizen_number: str,
-    *,
-    vault: Vault,
-    name: str,
-    roles: list[tuple[Role, str | None]],
-    at: dt.datetime,
-) -> Staff:
-    """A staff row with its roles, each for a department or for all; made or brought up to date.
-
-    Raises:
-        KeysUnfit, Unreadable
-    """
-    staff = find_staff(session, citizen_number, vault=vault)
-    if staff is None:
-        staff = add_staff(session, citizen_number, vault=vault, name=name, at=at)
-    else:
-        keyring.provide(session, staff, vault=vault)
-        vault.write_number(staff, citizen_number)
-    wanted = set(roles)
-    staff.grants[:] = [
-        grant for grant in staff.grants if (grant.role, grant.department_code) in wanted
-    ]
-    held = {(grant.role, grant.department_code) for grant in staff.grants}
-    staff.grants.extend(
-        RoleGrant(role=role, department_code=department)
-        for role, department in sorted(wanted - held, key=str)
-    )
-    audit.record(
-        session,
-        audit.Deed.STAFF_INVITE,
-        actor=None,
-        subject=("staff", staff.id),
-        at=at,
-        roles=sorted(role.value for role, _ in wanted),
-    )
-    return staff
-
-
 def find_staff(session: Session, citizen_number: str, *, vault: Vault) -> Staff | None:
     """The staff row of this number, locked; without one nobody else can make it meanwhile."""
     # The row may still have the index of a former key, which no constraint can compare with ours.
@@ -287,20 +247,3 @@ def add_staff(
     vault.write_number(staff, citizen_number)
     session.add(staff)
     return staff
-
-
-def create_administrator(
-    session: Session, citizen_number: str, *, vault: Vault, name: str, at: dt.datetime
-) -> Staff:
-    """The first administrator, made on the command line.
-
-    Raises:
-        AlreadyStaff: roles of existing staff are changed in the staff view, not here.
-    """
-    known = session.scalar(
-        select(Staff.id).where(Staff.number_index.in_(vault.indexes(citizen_number)))
-    )
-    if known is not None:
-        raise AlreadyStaff
-    roles: list[tuple[Role, str | None]] = [(Role.ADMINISTRATOR, None)]
-    return invite(session, citizen_number, vault=vault, name=name, roles=roles, at=at)

@@ -25,7 +25,8 @@ STAFF: dict[str, list[str]] = {
     "yte2": ["health_manager"],
     "cho1": ["market_manager"],
     "canhbao1": ["alert_editor"],
-    "quantri1": ["administrator", "auditor", "alert_approver"],
+    "quantri1": ["administrator"],
+    "kiemtra1": ["auditor"],
 }
 
 FAMILY_NAMES = (

@@ -8,9 +8,7 @@ import httpx
 import pytest
 
 from dev.journey import browse
-from models import Role
 from services import identity
-from services.identity.people import invite
 from tests import factories
 
 
@@ -91,14 +89,8 @@ class Provider:
     def invite(self, username, role="dispatcher", department=None):
         people = httpx.get(f"{self.url}/demo/people").json()
         person = next(person for person in people if person["username"] == username)
-        staff = invite(
-            self.session,
-            person["citizen_number"],
-            vault=factories.VAULT,
-            name=person["name"],
-            roles=[(Role(role), department)],
-            at=factories.NOON,
-        )
+        number, roles = person["citizen_number"], [(role, department)]
+        staff = factories.invited(self.session, number, roles, person["name"])
         self.session.commit()
         return staff
 

@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 from admin.page import HTMX
 from api.current import EXTENSION
 from models import DataRequestKind, Role
-from services.identity.people import invite
 from services.privacy import requests
 from tests import browser, factories
 from tests.browser import complaints_of_axe, needs_axe
@@ -38,14 +37,8 @@ def office(live, provider_url):
     with live.database.sessions() as session:
         for person in people:
             if grant := STAFF.get(person["username"]):
-                invite(
-                    session,
-                    person["citizen_number"],
-                    vault=factories.VAULT,
-                    name=person["name"],
-                    roles=[grant],
-                    at=dt.datetime.now(dt.UTC),
-                )
+                number, name = person["citizen_number"], person["name"]
+                factories.invited(session, number, [grant], name)
         session.commit()
     return live
 

@@ -15,9 +15,8 @@ from sqlalchemy import func, select
 import admin
 from admin.sign_in import safe_next
 from api.app import create_app
-from models import AdminSession, AuditEvent, Citizen, Role
+from models import AdminSession, AuditEvent, Citizen
 from services import limits
-from services.identity.people import invite
 from services.permissions import LEVEL_1, LEVEL_2
 from tests import factories
 from tests.conftest import serving
@@ -366,14 +365,7 @@ def brief(settings, database, session):
         provider.claims = {"aud": settings.oidc_admin_client_id, "acr": LEVEL_2}
         app = create_app(replace(settings, oidc_issuer=url), db=database)
         admin.init_app(app)
-        invite(
-            session,
-            "019190000001",
-            vault=factories.VAULT,
-            name="Cán bộ",
-            roles=[(Role.DISPATCHER, None)],
-            at=factories.NOON,
-        )
+        factories.invited(session, "019190000001")
         session.commit()
         yield Brief(app, provider)
 

@@ -15,8 +15,7 @@ from sqlalchemy import func, select
 
 import admin
 from api.app import create_app
-from models import AdminSession, Role
-from services.identity.people import invite
+from models import AdminSession
 from settings import Settings
 from tests import factories
 from tests.node import Program, needs_node
@@ -192,14 +191,7 @@ def test_who_comes_back_is_the_same_person(app, issuer):
 
 
 def test_staff_sign_in_at_the_level_that_the_setting_names(app, session):
-    invite(
-        session,
-        PEOPLE["an"]["national_number"],
-        vault=factories.VAULT,
-        name="Cán bộ",
-        roles=[(Role.DISPATCHER, None)],
-        at=factories.NOON,
-    )
+    factories.invited(session, PEOPLE["an"]["national_number"])
     session.commit()
 
     _, too_low = sign_in_at_a_desk(app, LOW)

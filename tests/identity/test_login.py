@@ -19,8 +19,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from api.app import create_app
-from models import AuditEvent, Citizen, DeviceSession, RefreshToken, Role
-from services.identity.people import invite
+from models import AuditEvent, Citizen, DeviceSession, RefreshToken
 from simulators.thainguyen_id.app import create_app as create_provider
 from simulators.thainguyen_id.clients import public_key
 from tests import factories
@@ -44,14 +43,7 @@ def demo_person(phone: Phone, username: str) -> dict:
 
 def invited(session, phone: Phone, username: str) -> None:
     number = demo_person(phone, username)["citizen_number"]
-    invite(
-        session,
-        number,
-        vault=factories.VAULT,
-        name="Cán bộ",
-        roles=[(Role.DISPATCHER, None)],
-        at=factories.NOON,
-    )
+    factories.invited(session, number)
     session.commit()
 
 

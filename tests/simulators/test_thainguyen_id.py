@@ -508,10 +508,10 @@ def test_end_session_with_an_unreadable_id_token_is_refused(journey, hint):
 def test_the_demo_people_are_all_different_and_well_formed(journey):
     people = journey.http.get("/demo/people").json
 
-    assert len(people) == 42
+    assert len(people) == 43
     for name in ("username", "name", "citizen_number", "phone"):
-        assert len({person[name] for person in people}) == 42
-    assert sum(person["acr"].endswith(":2") for person in people) == 36
+        assert len({person[name] for person in people}) == 43
+    assert sum(person["acr"].endswith(":2") for person in people) == 37
     assert all(len(person["password"]) >= 12 for person in people)
 
 
