@@ -574,6 +574,20 @@ def test_reports_go_back_when_the_roles_left_do_not_reach_them(
     assert (report.assignee_id is None) is goes
 
 
+def test_a_report_of_ones_own_goes_back_whatever_roles_are_left(change, session, citizen, handler):
+    """It was taken on before the person of the staff was known to be its author."""
+    report = work_begun(session, citizen, handler)
+    report.reporter_id = handler.citizen_id
+    session.commit()
+    more = {"role": "communicator"}
+    change(handler, roles=[{"role": "handler", "department": STAND}, more])
+
+    change(handler, roles=[{"role": "handler", "department": STAND}])
+
+    session.expire_all()
+    assert session.get_one(Report, report.id).assignee_id is None
+
+
 def test_finished_reports_keep_the_name_of_who_did_them(change, session, citizen, handler):
     report = work_begun(session, citizen, handler)
     resolve = {"to": ReportState.RESOLVED, "text": "Đã vá."}
