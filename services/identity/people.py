@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from models import Citizen, Place, RoleGrant, Staff
 from models.base import new_id
-from services import keyring
+from services import audit, keyring
 from services.errors import Conflict, Forbidden, Invalid
 from services.permissions import LEVEL_2, Actor, ActorKind, Grant
 from services.text import phone
