@@ -204,6 +204,18 @@ def may(actor: Actor, duty: Duty) -> Grant | None:
     return next((grant for grant in actor.grants if grant.role in _DUTIES[duty]), None)
 
 
+def require(actor: Actor, duty: Duty) -> Grant:
+    """The role by which `duty` is `actor`'s.
+
+    Raises:
+        Forbidden
+    """
+    role = may(actor, duty)
+    if role is None:
+        raise Forbidden
+    return role
+
+
 def holds(actor: Actor, duty: Duty) -> bool:
     """Whether `duty` is `actor`'s."""
     return may(actor, duty) is not None

@@ -1,6 +1,5 @@
 """What somebody may ask about their own data: a copy of all of it, and its end."""
 
-import datetime as dt
 from typing import Any
 
 from flask import Response
@@ -12,6 +11,7 @@ from api.json import dump
 from api.openapi import fails
 from api.schemas.my_data import DeletionOut, ExportQuery, PreparingOut
 from services.limits import RateLimited
+from services.permissions import GRAVE
 from services.privacy import erasure, export
 from services.privacy.export import ExportPartNotFound
 from services.storage import StorageUnavailable
@@ -20,8 +20,6 @@ blp = Blueprint("my_data", __name__, url_prefix="/api/v1", description="My data"
 
 EXPORT = "/api/v1/me/export"
 ASK_AGAIN_S = 30
-# Whoever found an unlocked phone must neither carry everything away nor delete it.
-RECENT = dt.timedelta(minutes=15)
 DOCUMENT = {
     "type": "object",
     "required": ["format", "made_at", "part", "masked", "whole_at", "next_part"],
@@ -46,7 +44,7 @@ DOCUMENT = {
 
 
 @blp.get("/me/export")
-@auth.needs_recent_sign_in(RECENT, level=None)
+@auth.needs_recent_sign_in(GRAVE, level=None)
 @blp.arguments(ExportQuery, location="query")
 @blp.response(
     200,
@@ -88,7 +86,7 @@ def my_export(asked: dict[str, Any]) -> Response:
 
 
 @blp.post("/me/deletion")
-@auth.needs_recent_sign_in(RECENT, level=None)
+@auth.needs_recent_sign_in(GRAVE, level=None)
 @blp.response(202, DeletionOut)
 def ask_deletion() -> Any:
     """Have my account and my personal data erased in seven days"""

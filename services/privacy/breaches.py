@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from models import Breach
 from services import audit, calendar, permissions
-from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
-from services.permissions import Actor, Duty, Grant
+from services.errors import Conflict, Invalid, NotFound, Stale
+from services.permissions import Actor, Duty
 
 NOTIFY_WITHIN = dt.timedelta(hours=72)
 # Somebody's watch may be a little ahead of ours.
@@ -89,7 +89,7 @@ def record(session: Session, actor: Actor, facts: Facts, *, at: dt.datetime) -> 
     Raises:
         Forbidden, DetectionUnlikely, WhatHappenedNeeded
     """
-    role = _require(actor)
+    role = permissions.require(actor, Duty.KEEP_BREACHES)
     _check(facts, at)
     breach = Breach(
         **asdict(facts),
@@ -184,7 +184,7 @@ def running(session: Session, actor: Actor) -> Sequence[Breach]:
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.KEEP_BREACHES)
     query = select(Breach).where(Breach.closed_at.is_(None))
     return session.scalars(
         query.order_by(~_unnotified(), Breach.notify_due_at, Breach.id).limit(OPEN_AT_MOST)
@@ -199,7 +199,7 @@ def closed(
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.KEEP_BREACHES)
     query = select(Breach).where(Breach.closed_at.is_not(None))
     if before is not None:
         query = query.where(Breach.id < before)
@@ -208,7 +208,7 @@ def closed(
 
 def read(session: Session, actor: Actor, breach_id: uuid.UUID) -> Breach:
     """Raises Forbidden, BreachNotFound."""
-    _require(actor)
+    permissions.require(actor, Duty.KEEP_BREACHES)
     breach = session.get(Breach, breach_id)
     if breach is None:
         raise BreachNotFound
@@ -237,14 +237,6 @@ def _unnotified() -> ColumnElement[bool]:
     )
 
 
-def _require(actor: Actor) -> Grant:
-    """The role by which `actor` keeps the register."""
-    role = permissions.may(actor, Duty.KEEP_BREACHES)
-    if role is None:
-        raise Forbidden
-    return role
-
-
 def _check(facts: Facts, at: dt.datetime) -> None:
     if not facts.what:
         raise WhatHappenedNeeded
@@ -254,7 +246,7 @@ def _check(facts: Facts, at: dt.datetime) -> None:
 
 
 def _locked(session: Session, actor: Actor, breach_id: uuid.UUID, version: int) -> Breach:
-    _require(actor)
+    permissions.require(actor, Duty.KEEP_BREACHES)
     breach = session.scalar(
         select(Breach)
         .where(Breach.id == breach_id)
@@ -285,7 +277,7 @@ def _touch(
         session,
         deed,
         actor=actor,
-        by=_require(actor),
+        by=permissions.require(actor, Duty.KEEP_BREACHES),
         subject=("breach", breach.id),
         at=at,
         **detail,

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from models import Child, ChildState, Citizen
 from services import audit, notifications, permissions
-from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
-from services.permissions import Actor, Duty, Grant
+from services.errors import Conflict, Invalid, NotFound, Stale
+from services.permissions import Actor, Duty
 from services.privacy.guardians import birth_date, is_still_child
 from services.text import tidy
 from services.vault import Vault
@@ -60,14 +60,14 @@ def pending(session: Session, actor: Actor, *, limit: int = AT_ONCE) -> Sequence
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.CHECK_GUARDIANS)
     query = select(Child).where(Child.state == ChildState.PENDING).order_by(Child.id).limit(limit)
     return session.scalars(query).all()
 
 
 def read(session: Session, actor: Actor, child_id: uuid.UUID) -> Child:
     """Raises Forbidden, RelationNotFound."""
-    _require(actor)
+    permissions.require(actor, Duty.CHECK_GUARDIANS)
     child = session.get(Child, child_id)
     if child is None:
         raise RelationNotFound
@@ -88,7 +88,7 @@ def look(
         session,
         audit.Deed.CHILD_READ,
         actor=actor,
-        by=_require(actor),
+        by=permissions.require(actor, Duty.CHECK_GUARDIANS),
         subject=("child", child.id),
         about=guardian.id,
         purpose=audit.Purpose.GUARDIAN_CHECK,
@@ -151,17 +151,9 @@ def refuse(
     return child
 
 
-def _require(actor: Actor) -> Grant:
-    """The role by which `actor` checks guardians."""
-    role = permissions.may(actor, Duty.CHECK_GUARDIANS)
-    if role is None:
-        raise Forbidden
-    return role
-
-
 def _pending(session: Session, actor: Actor, child_id: uuid.UUID, version: int) -> Child:
     """The relation, locked, if this administrator may decide on it as they saw it."""
-    _require(actor)
+    permissions.require(actor, Duty.CHECK_GUARDIANS)
     child = session.scalar(
         select(Child)
         .where(Child.id == child_id)
@@ -188,7 +180,7 @@ def _decide(
         session,
         audit.Deed.CHILD_CONFIRM if confirmed else audit.Deed.CHILD_REFUSE,
         actor=actor,
-        by=_require(actor),
+        by=permissions.require(actor, Duty.CHECK_GUARDIANS),
         subject=("child", child.id),
         about=child.guardian_id,
         purpose=audit.Purpose.GUARDIAN_CHECK,

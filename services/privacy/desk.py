@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from models import Child, Citizen, DataRequest, DataRequestClock, DataRequestState
 from services import audit, calendar, permissions
-from services.errors import Conflict, Forbidden, Invalid, NotFound, Stale
-from services.permissions import Actor, Duty, Grant
+from services.errors import Conflict, Invalid, NotFound, Stale
+from services.permissions import Actor, Duty
 from services.privacy import remedies
 from services.privacy.remedies import RemedyNotOffered
-from services.privacy.requests import moment, tell
+from services.privacy.requests import tell
 from services.text import tidy
 from services.vault import Vault
 
@@ -121,7 +121,7 @@ def queue(
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.HANDLE_REQUESTS)
     query = select(DataRequest).where(DataRequest.state.in_(OPEN_STATES))
     if after is not None:
         query = query.where(tuple_(_DUE, DataRequest.id) > (after.due, after.id))
@@ -136,7 +136,7 @@ def ended(
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.HANDLE_REQUESTS)
     query = select(DataRequest).where(DataRequest.state.not_in(OPEN_STATES))
     if before is not None:
         query = query.where(DataRequest.id < before)
@@ -149,7 +149,7 @@ def counts(session: Session, actor: Actor, *, at: dt.datetime) -> tuple[int, int
     Raises:
         Forbidden
     """
-    _require(actor)
+    permissions.require(actor, Duty.HANDLE_REQUESTS)
     late = func.count().filter(at > _DUE)
     query = select(func.count(), late).where(DataRequest.state.in_(OPEN_STATES))
     found = session.execute(query).one()
@@ -158,7 +158,7 @@ def counts(session: Session, actor: Actor, *, at: dt.datetime) -> tuple[int, int
 
 def read(session: Session, actor: Actor, request_id: uuid.UUID) -> DataRequest:
     """Raises Forbidden, UnknownRequest."""
-    _require(actor)
+    permissions.require(actor, Duty.HANDLE_REQUESTS)
     request = session.get(DataRequest, request_id)
     if request is None:
         raise UnknownRequest
@@ -180,7 +180,7 @@ def read_person(
         session,
         audit.Deed.DATA_REQUEST_READ_PERSON,
         actor=actor,
-        by=_require(actor),
+        by=permissions.require(actor, Duty.HANDLE_REQUESTS),
         subject=("data_request", request.id),
         about=citizen.id,
         purpose=audit.Purpose.DATA_REQUEST_HANDLING,
@@ -227,7 +227,7 @@ def carry_out(
         Forbidden, UnknownRequest, OwnCase, Stale (`version` is not today's), IllegalStep,
         WordsNeeded, UnknownRefusal, RemedyNotOffered
     """
-    role = _require(actor)
+    role = permissions.require(actor, Duty.HANDLE_REQUESTS)
     if given.does:
         remedies.hold(session, request_id)
     request = session.scalar(
@@ -272,14 +272,6 @@ def carry_out(
     return request
 
 
-def _require(actor: Actor) -> Grant:
-    """The role by which `actor` handles requests."""
-    role = permissions.may(actor, Duty.HANDLE_REQUESTS)
-    if role is None:
-        raise Forbidden
-    return role
-
-
 def _is_legal(step: Step, request: DataRequest, times: DataRequestClock, at: dt.datetime) -> bool:
     """Time may be added once for each cause, and only while there is some left."""
     if request.state not in step.origins:
@@ -320,7 +312,7 @@ def _apply(
 def _tell(
     session: Session, request: DataRequest, step: Step, text: str, *, at: dt.datetime
 ) -> None:
-    due = moment(request.act_due_at)
+    due = calendar.local_time(request.act_due_at)
     kinds = {
         "accept": ("data_request_accepted", {"due": due, "text": text}),
         "refuse": ("data_request_refused", {"text": text}),

@@ -158,7 +158,7 @@ def _tell(
         kind,
         subject=("citizen", citizen.id),
         at=at,
-        due=f"{due_at.astimezone(calendar.ZONE):%H:%M %d/%m/%Y}",
+        due=calendar.local_time(due_at),
     )
 
 

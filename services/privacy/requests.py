@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import DataRequest, DataRequestClock, DataRequestKind, DataRequestState
 from services import audit, limits, notifications
-from services.calendar import HOURS_A_DAY, ZONE, after_working_time, end_of_day
+from services.calendar import HOURS_A_DAY, after_working_time, end_of_day, local_time
 from services.errors import Invalid, NotFound
 from services.permissions import Actor
 from services.privacy.guardians import acts_for
@@ -95,7 +95,7 @@ def submit(
         at=at,
         kind=wish.kind.value,
     )
-    tell(session, request, "data_request_received", at=at, due=moment(request.answer_due_at))
+    tell(session, request, "data_request_received", at=at, due=local_time(request.answer_due_at))
     return request
 
 
@@ -123,8 +123,3 @@ def tell(
     notifications.tell(
         session, request.citizen_id, kind, subject=("data_request", request.id), at=at, **facts
     )
-
-
-def moment(at: dt.datetime) -> str:
-    """A moment as a citizen reads it."""
-    return f"{at.astimezone(ZONE):%H:%M %d/%m/%Y}"

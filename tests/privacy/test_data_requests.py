@@ -124,7 +124,7 @@ def test_a_request_is_received_with_its_deadlines(session, post, kind):
     last = dt.date(2026, 11, 23) + dt.timedelta(days=act_days)
     assert answer.json["act_due_at"] == f"{last}T16:59:59Z"
     (message,) = session.scalars(select(InboxMessage))
-    assert (message.kind, message.facts) == ("data_request_received", {"due": "10:00 26/11/2026"})
+    assert (message.kind, message.facts) == ("data_request_received", {"due": "26/11/2026 10:00"})
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_request_is_accepted_and_carried_out(client, session, citizen, headers
     kinds = ["data_request_received", "data_request_accepted", "data_request_done"]
     assert factories.inbox_kinds(session, citizen) == kinds
     messages = session.scalars(select(InboxMessage).order_by(InboxMessage.id)).all()
-    assert messages[1].facts == {"due": "23:59 13/12/2026", "text": "Sẽ xóa số điện thoại."}
+    assert messages[1].facts == {"due": "13/12/2026 23:59", "text": "Sẽ xóa số điện thoại."}
     assert {message.subject_id for message in messages} == {request.id}
 
 
@@ -431,8 +431,8 @@ def test_the_citizen_is_told_of_more_time_and_why(session, request_of, step):
 
     messages = session.scalars(select(InboxMessage).order_by(InboxMessage.id)).all()[1:]
     assert [(message.kind, message.facts) for message in messages] == [
-        ("data_request_extended", {"due": "23:59 02/01/2027", "text": "Dữ liệu nằm ở nhiều nơi."}),
-        ("data_request_third_party", {"due": "23:59 12/01/2027"}),
+        ("data_request_extended", {"due": "02/01/2027 23:59", "text": "Dữ liệu nằm ở nhiều nơi."}),
+        ("data_request_third_party", {"due": "12/01/2027 23:59"}),
     ]
 
 

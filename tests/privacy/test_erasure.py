@@ -92,7 +92,7 @@ def test_it_is_due_in_seven_days_and_said_so(client, session, citizen, headers, 
     )
     assert factories.inbox_kinds(session, citizen) == ["account_deletion_asked"]
     letter = client.get("/api/v1/me/inbox", headers=headers).json["items"][0]
-    assert "10:00 30/11/2026" in letter["text"]
+    assert "30/11/2026 10:00" in letter["text"]
     assert deeds(session, citizen) == ["citizen:ask_deletion"]
 
 
