@@ -19,13 +19,14 @@ from services.audit.reading import (
     standing,
 )
 from services.audit.recording import record
-from services.audit.verification import Verification, note_verification
+from services.audit.verification import Fault, Verification, note_verification
 
 __all__ = [
     "BATCH",
     "AuditKeys",
     "Deed",
     "Entry",
+    "Fault",
     "NotAnAuditor",
     "Purpose",
     "Search",

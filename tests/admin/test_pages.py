@@ -6,6 +6,7 @@ import pytest
 
 from admin import labels
 from models import ChildState, DataRequestKind, DataRequestState, Relation, ReportState, Role
+from services import feedback
 from services.audit import Purpose
 from services.audit.deeds import SUBJECTS
 from services.feedback import REJECTION_REASONS, TRANSITIONS
@@ -147,8 +148,12 @@ def test_opening_a_page_changes_nothing(app, session, clock, citizen, report):
     asked = requests.submit(
         session, factories.citizen_actor(citizen), wish, vault=factories.VAULT, at=clock.now
     )
+    pause = feedback.block_reporter(
+        session, actor, report.id, days=3, reason="Gửi nhiều lần.", at=clock.now
+    )
     things = {
         "report_id": report.id,
+        "pause_id": pause.id,
         "child_id": factories.a_child(session, citizen),
         "request_id": asked.id,
         "breach_id": breach.id,

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from models import AuditEvent, AuditLink, Database
 from services import audit
-from services.audit import AuditKeys, Deed, Verification
+from services.audit import AuditKeys, Deed, Verification, chain
 from services.storage import LocalStorage
 from tests import factories
 from tests.conftest import TEMPLATE
@@ -96,7 +96,7 @@ class Ledger:
             before = links[position - 2].hash if position > 1 else bytes(32)
             for link in links[position - 1 :]:
                 query = select(AuditEvent.__table__).where(AuditEvent.id == link.event_id)
-                before = audit.next_hash(before, session.execute(query).one())
+                before = chain.next_hash(before, session.execute(query).one())
                 self.by_force(
                     "UPDATE audit_chain SET hash = %s WHERE position = %s", before, link.position
                 )
