@@ -60,6 +60,19 @@ class ByFile(LoadFileScheduling):
         return "heavy" if nodeid.startswith(HEAVY) else super()._split_scope(nodeid)
 
 
+# The chain waits for the oldest transaction of the whole server (docs/audit.md). Where two
+# processes of tests share one, each would wait for whatever the other is in the middle of.
+CHAIN = ("tests/audit/", "tests/admin/test_audit.py")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    if "DATABASE_URL" in os.environ:
+        for item in items:
+            if item.nodeid.startswith(CHAIN):
+                item.add_marker(pytest.mark.alone)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return ByFile(config, log)
