@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, query_expression, relationship
 
 from models.base import Base, uuid_pk
 
@@ -57,6 +57,7 @@ class Citizen(Base):
         # Which keys are in use is asked all day (services/keyring.py).
         Index("ix_citizens_wrapped_by", text("substr(data_key, 2, 1)")),
         Index(None, "index_key_id", postgresql_where="number_index is not null"),
+        Index(None, "number_index", postgresql_where="number_index is not null"),
         CheckConstraint(
             "erased_at is null or (name = '' and num_nonnulls(number_index, data_key,"
             " number_sealed, phone_sealed, birth_date_sealed, home_place_code) = 0)",
@@ -112,6 +113,8 @@ class Staff(Base):
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[dt.datetime]
 
+    # The accounts of the same citizen number; loaded where an actor is made of the row.
+    accounts: Mapped[list[uuid.UUID] | None] = query_expression()
     grants: Mapped[list["RoleGrant"]] = relationship(
         lazy="raise_on_sql",
         cascade="all, delete-orphan",

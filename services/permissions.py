@@ -109,7 +109,8 @@ class Grant:
 class Actor:
     """Whoever asks. `id` is the citizen's or the staff row's; `name` is what colleagues see.
 
-    `citizen_id` is who a member of staff is outside of the office, known since their first entry.
+    `citizen_ids` is who a member of staff is outside of the office: the account they entered by,
+    and any other of the same citizen number, as a provider may give somebody a new one.
     """
 
     kind: ActorKind
@@ -117,7 +118,7 @@ class Actor:
     session_id: uuid.UUID | None = None
     acr: str = ""
     name: str = ""
-    citizen_id: uuid.UUID | None = None
+    citizen_ids: frozenset[uuid.UUID] = frozenset()
     grants: tuple[Grant, ...] = field(default=())
 
     @property
@@ -185,8 +186,7 @@ def by(actor: Actor, action: Action, report: Report) -> Grant | None:
 
 def is_own(actor: Actor, citizen_id: uuid.UUID | None) -> bool:
     """Whether a member of staff has to do with what is this citizen's, and they are the citizen."""
-    is_staff = actor.kind is ActorKind.STAFF and actor.citizen_id is not None
-    return is_staff and actor.citizen_id == citizen_id
+    return actor.kind is ActorKind.STAFF and citizen_id in actor.citizen_ids
 
 
 def refuse_own(actor: Actor, citizen_id: uuid.UUID | None) -> None:
@@ -240,9 +240,10 @@ def workable(actor: Actor, action: Action = Action.WORK) -> ColumnElement[bool]:
             for grant in grants
         ),
     )
-    if action is Action.READ or actor.citizen_id is None:
+    if action is Action.READ or not actor.citizen_ids:
         return condition
-    return and_(condition, Report.reporter_id.is_distinct_from(actor.citizen_id))
+    own = Report.reporter_id.in_(sorted(actor.citizen_ids))
+    return and_(condition, own.is_not(true()))
 
 
 def is_recent(

@@ -1,11 +1,23 @@
 """Nobody acts as staff in what is their own as a citizen, whatever their roles are."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import select
 
-from models import AuditEvent, Citizen, DataRequestKind, Report, ReporterBlock, ReportState
-from services import feedback, permissions
+from api.current import EXTENSION
+from models import (
+    Audience,
+    AuditEvent,
+    Citizen,
+    DataRequestKind,
+    Report,
+    ReporterBlock,
+    ReportState,
+)
+from services import feedback, identity, permissions, staff
 from services.feedback.pauses import PauseNotFound
+from services.identity import DeviceFacts
 from services.permissions import Action, OwnCase
 from services.privacy import checks, desk, requests
 from services.privacy.desk import Given
@@ -151,3 +163,39 @@ def test_as_a_citizen_one_goes_on_with_ones_report(app, client, session, clerk):
     rated = client.post(f"/api/v1/reports/{report.id}/rating", json={"score": 1}, headers=headers)
 
     assert rated.status_code == 200
+
+
+def test_what_another_account_of_the_same_number_sent_is_ones_own_too(
+    app, client, session, clerk, report
+):
+    administrator = factories.a_staff(session, (("administrator", None),), "Hoàng Thị Quản")
+    former = factories.person_of(session, clerk)
+    told = replace(factories.claims_of(former), subject="given anew")
+    staff.release(session, administrator.actor, clerk.id, version=clerk.version, at=NOON)
+    session.commit()
+
+    keys = app.extensions[EXTENSION].keys
+    pair = identity.sign_in(
+        session,
+        told,
+        keys=keys,
+        vault=VAULT,
+        audience=Audience.STAFF,
+        device=DeviceFacts("a-phone-of-theirs", "android"),
+        at=factories.now(),
+    )
+    secret = identity.enter_admin(session, told, vault=VAULT, at=NOON)
+    session.commit()
+
+    headers = {"Authorization": f"Bearer {pair.access_token}"}
+    assert pair.citizen.id != former.id == report.reporter_id
+    answer = client.post(
+        f"/api/v1/staff/reports/{report.id}/transitions",
+        json={"to": "in_progress"},
+        headers=headers | {"If-Match": f'"{report.version}"'},
+    )
+    assert (answer.status_code, answer.json["code"]) == (403, "own_case")
+    session.expire_all()
+    visit = identity.visit_admin(session, secret, at=NOON)
+    assert visit.actor.citizen_ids == {former.id, pair.citizen.id}
+    assert feedback.next_steps(visit.actor, session.get_one(Report, report.id)) == []

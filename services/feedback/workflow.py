@@ -22,6 +22,7 @@ from services.feedback.reports import (
     open_category,
 )
 from services.feedback.transitions import REJECTION_REASONS, Transition
+from services.identity.people import own_accounts
 from services.permissions import Action, Actor, ActorKind, Duty, Grant
 from services.text import tidy
 
@@ -253,7 +254,7 @@ def give_back(
     on working on by the roles that they keep stays with them. That offices change hands is no news
     to the reporter, so the step is internal.
     """
-    remains = Actor(ActorKind.STAFF, staff.id, citizen_id=staff.citizen_id, grants=tuple(keeps))
+    remains = Actor(ActorKind.STAFF, staff.id, citizen_ids=own_accounts(staff), grants=tuple(keeps))
     stays = permissions.workable(remains)
     reports = session.scalars(
         select(Report)

@@ -4,11 +4,11 @@ import datetime as dt
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from models import AdminSession, Staff
 from services import audit
-from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
+from services.identity.people import WITH_ACCOUNTS, PersonClaims, as_actor, meet, recognise_staff
 from services.permissions import Actor
 from services.tokens import hashed, new_secret
 from services.vault import Vault
@@ -70,7 +70,9 @@ def visit_admin(session: Session, secret: str, *, at: dt.datetime) -> AdminVisit
             AdminSession.last_seen_at > at - IDLE,
             Staff.disabled_at.is_(None),
         )
-        .options(joinedload(AdminSession.staff).selectinload(Staff.grants))
+        .options(
+            contains_eager(AdminSession.staff).options(selectinload(Staff.grants), WITH_ACCOUNTS)
+        )
     )
     if row is None:
         return None

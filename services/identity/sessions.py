@@ -18,7 +18,13 @@ from services import audit, limits, notifications
 from services.errors import Unauthenticated
 from services.identity import admin
 from services.identity.ending import end
-from services.identity.people import PersonClaims, as_actor, meet, recognise_staff
+from services.identity.people import (
+    WITH_ACCOUNTS,
+    PersonClaims,
+    as_actor,
+    meet,
+    recognise_staff,
+)
 from services.permissions import Actor, ActorKind
 from services.tokens import ACCESS_LIFE, AccessClaims, Keys, hashed, new_secret
 from services.vault import Vault
@@ -225,7 +231,7 @@ def staff_actor(
     staff = session.scalar(
         select(Staff)
         .where(Staff.citizen_id == citizen_id, Staff.disabled_at.is_(None))
-        .options(selectinload(Staff.grants))
+        .options(selectinload(Staff.grants), WITH_ACCOUNTS)
     )
     return None if staff is None else as_actor(staff, session_id=session_id)
 

@@ -54,7 +54,12 @@ def reports(session, citizen):
 @given(grants=st.lists(GRANTS, max_size=4), is_author=st.booleans())
 def test_a_list_holds_what_may_be_read_one_by_one(session, citizen, reports, grants, is_author):
     author = citizen.id if is_author else None
-    actor = Actor(ActorKind.STAFF, uuid.uuid4(), citizen_id=author, grants=tuple(grants))
+    actor = Actor(
+        ActorKind.STAFF,
+        uuid.uuid4(),
+        citizen_ids=frozenset({author} - {None}),
+        grants=tuple(grants),
+    )
 
     for action in (
         *(Action.READ, Action.WORK, Action.DISPATCH, Action.LEAD, Action.PUBLISH),
