@@ -72,7 +72,8 @@ def step(request_id: uuid.UUID) -> AnyResponse:
     name = request.form.get("step", "")
     does = request.form.get("does") or None
     # What the system does for somebody, such as deleting an account, is grave; words are not.
-    if does and (asked := sign_in.asked_again(GRAVE, back=f"{HOME}/{request_id}")):
+    acts = does not in {None, remedies.NOTHING}
+    if acts and (asked := sign_in.asked_again(GRAVE, back=f"{HOME}/{request_id}")):
         return asked
     try:
         given = Given(
@@ -120,6 +121,7 @@ def _page(
         is_own=permissions.is_own(actor, found.citizen_id),
         refusals=desk.REFUSALS,
         remedies=offered,
+        nothing=remedies.NOTHING,
         is_recent=sign_in.is_recent(GRAVE),
         person=person,
         failed=failed,

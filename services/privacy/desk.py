@@ -14,7 +14,7 @@ from services import audit, calendar, permissions
 from services.errors import Conflict, Invalid, NotFound, Stale
 from services.permissions import Actor, Duty
 from services.privacy import remedies
-from services.privacy.remedies import RemedyNotOffered
+from services.privacy.remedies import RemedyNotChosen, RemedyNotOffered
 from services.privacy.requests import tell
 from services.text import tidy
 from services.vault import Vault
@@ -225,10 +225,11 @@ def carry_out(
 
     Raises:
         Forbidden, UnknownRequest, OwnCase, Stale (`version` is not today's), IllegalStep,
-        WordsNeeded, UnknownRefusal, RemedyNotOffered
+        WordsNeeded, UnknownRefusal, RemedyNotChosen, RemedyNotOffered
     """
     role = permissions.require(actor, Duty.HANDLE_REQUESTS)
-    if given.does:
+    does = None if given.does == remedies.NOTHING else given.does
+    if does:
         remedies.hold(session, request_id)
     request = session.scalar(
         select(DataRequest)
@@ -250,10 +251,12 @@ def carry_out(
         raise WordsNeeded
     if "ground" in step.needs and given.ground not in REFUSALS:
         raise UnknownRefusal(grounds=", ".join(REFUSALS))
-    if given.does:
-        if step.name != "finish":
-            raise RemedyNotOffered
-        remedies.carry_out(session, actor, request, given.does, by=role, at=at)
+    if given.does and step.name != "finish":
+        raise RemedyNotOffered
+    if does:
+        remedies.carry_out(session, actor, request, does, by=role, at=at)
+    elif step.name == "finish" and not given.does and remedies.offered(session, request):
+        raise RemedyNotChosen
     _apply(request, step, times, text, given.ground, at)
     request.version += 1
     request.updated_at = at

@@ -23,8 +23,16 @@ EXPORT = "export"
 DELETION = "deletion"
 END_RELATION = "end_relation"
 WITHDRAW = "withdraw"
+# Chosen where something is offered and something else was done.
+NOTHING = "nothing"
 
 K = DataRequestKind
+
+
+class RemedyNotChosen(Invalid):
+    """Choose what the system does for the request, or that you did something else."""
+
+    vi = "Hãy chọn việc hệ thống thực hiện, hoặc rằng bạn đã thực hiện cách khác."
 
 
 class RemedyNotOffered(Invalid):

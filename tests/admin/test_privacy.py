@@ -200,7 +200,8 @@ def test_a_request_goes_the_whole_way(administrator, session, asked):
     done = take(administrator, request, "accept")
     assert done.status_code == 303
     assert "Đã chấp nhận yêu cầu" in administrator.page(done.headers["Location"])
-    take(administrator, request, "finish", version=2, text="Đã xóa\r\nsố điện thoại.")
+    words = "Đã xóa\r\nsố điện thoại."
+    take(administrator, request, "finish", version=2, does="nothing", text=words)
 
     session.expire_all()
     assert session.get_one(DataRequest, request.id).conclusion == "Đã xóa\nsố điện thoại."
@@ -563,7 +564,25 @@ def test_where_the_system_can_do_nothing_the_page_says_so(administrator, asked, 
     assert take(administrator, request, "finish", version=2).status_code == 303
 
 
-def test_what_the_system_does_wants_a_sign_in_of_a_moment_ago_and_words_do_not(
+def test_a_request_is_not_finished_by_silence_where_the_system_can_do_something(
+    administrator, session, citizen, asked
+):
+    request = asked("delete")
+    take(administrator, request, "accept")
+
+    silent = take(administrator, request, "finish", version=2)
+    said = take(administrator, request, "finish", version=2, does="nothing")
+
+    assert silent.status_code == 422
+    assert "Hãy chọn việc hệ thống thực hiện" in silent.text
+    assert said.status_code == 303
+    session.expire_all()
+    assert session.get_one(factories.Citizen, citizen.id).deletion_due_at is None
+    query = select(AuditEvent.detail).where(AuditEvent.action == "data_request:finish")
+    assert session.scalar(query) == {"state": "done", "does": "nothing"}
+
+
+def test_what_the_system_does_wants_a_sign_in_of_a_moment_ago(
     administrator, session, citizen, asked, clock
 ):
     request = asked("delete")
@@ -573,12 +592,11 @@ def test_what_the_system_does_wants_a_sign_in_of_a_moment_ago_and_words_do_not(
     page = administrator.page(f"{REQUESTS}/{request.id}")
     refused = take(administrator, request, "finish", version=2, does="deletion")
 
-    assert 'name="does"' not in page
-    assert "Để hệ thống tự thực hiện, bạn cần vừa đăng nhập" in page
+    assert 'value="finish"' not in page
+    assert "Để hoàn thành yêu cầu này, bạn cần vừa đăng nhập" in page
     assert (refused.status_code, "chưa được lưu" in refused.text) == (401, True)
     session.expire_all()
     assert session.get_one(factories.Citizen, citizen.id).deletion_due_at is None
-    assert take(administrator, request, "finish", version=2).status_code == 303
 
 
 @pytest.mark.parametrize("does", ["export", "no_such", "withdraw:research", "x" * 61])

@@ -27,7 +27,7 @@ from services.privacy.desk import (
     UnknownRequest,
     WordsNeeded,
 )
-from services.privacy.remedies import RemedyNotOffered
+from services.privacy.remedies import RemedyNotChosen, RemedyNotOffered
 from services.privacy.requests import Wish
 from tests import factories
 from tests.factories import NOON, VAULT
@@ -72,10 +72,11 @@ def request_of(session, citizen):
 
 @pytest.fixture
 def step(session, administrator):
-    """Take one step at the version that there is; the text is there where it is not told."""
+    """Take one step at the version that there is, with a text, and with nothing that is done."""
 
     def take(request, name, at=NOON, version=None, **given):
-        given = {"text": "Lời của cán bộ."} | given
+        nothing = {"does": "nothing"} if name == "finish" else {}
+        given = {"text": "Lời của cán bộ."} | nothing | given
         done = desk.carry_out(
             session,
             factories.staff_actor(administrator),
@@ -464,7 +465,7 @@ def test_each_step_is_recorded_with_the_role_that_allowed_it(
     for event in events[1:]:
         assert event.actor_id == administrator.id
         assert (event.role, event.about_id) == ("administrator", None)
-        assert event.detail.keys() == {"state"}
+        assert event.detail.keys() - {"does"} == {"state"}
 
 
 def test_a_step_on_what_somebody_changed_is_stale(request_of, step):
@@ -728,7 +729,11 @@ def test_a_consent_is_withdrawn_by_purpose_or_with_all_others(
 
 
 def test_nothing_is_done_that_was_not_chosen(session, citizen, request_of, step):
-    step(accepted(step, request_of("delete")), "finish")
+    request = accepted(step, request_of("delete"))
+    with pytest.raises(RemedyNotChosen):
+        step(request, "finish", does=None)
+    session.rollback()
+    step(request, "finish", does="nothing")
 
     assert session.get_one(Citizen, citizen.id).deletion_due_at is None
     assert stored(session)[0].state is DataRequestState.DONE
