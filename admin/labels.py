@@ -255,7 +255,10 @@ def remedy(code: str) -> str:
     """What the system will do, as services.privacy.remedies calls it."""
     _, _, purpose = code.partition(":")
     if purpose:
-        return f"Rút lại sự đồng ý: {wording(ConsentPurpose(purpose), 'vi').title}"
+        # One that was agreed to before its purpose was taken off the list has its code only.
+        known = purpose in set(ConsentPurpose)
+        title = wording(ConsentPurpose(purpose), "vi").title if known else purpose
+        return f"Rút lại sự đồng ý: {title}"
     return REMEDIES[code]
 
 

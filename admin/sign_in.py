@@ -108,7 +108,7 @@ def callback() -> Response:
     )
     try:
         with current.db.transaction() as session:
-            # Nothing that lay in this browser before is good for anything afterwards.
+            # Whoever enters ends what lay in this browser before; who is refused changes nothing.
             identity.leave_admin(session, door.secret(), at=current.now())
             secret = identity.enter_admin(session, claims, vault=current.vault, at=current.now())
     except identity.NotStaff:

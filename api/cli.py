@@ -157,12 +157,16 @@ def _sign(keys: audit.AuditKeys) -> None:
 def carry_out_retention(*, dry_run: bool) -> None:
     """Delete what has been kept for long enough; the nightly jobs do the same."""
     at = current.now()
-    if not dry_run:
-        with current.db.reading() as session:
-            undated = guardians.undated(session)
-        for child_id in undated:
+    with current.db.reading() as session:
+        undated = guardians.undated(session)
+    if dry_run and undated:
+        click.echo(f"{len(undated)} relations to children have no end yet and get it first")
+    for child_id in () if dry_run else undated:
+        try:
             with current.db.transaction() as session:
                 guardians.give_end(session, child_id, vault=current.vault)
+        except DomainError as error:
+            click.echo(f"relation {child_id} has no end yet: {error}", err=True)
     for policy in retention.POLICIES:
         for sweep in policy.sweeps:
             if dry_run:

@@ -26,6 +26,7 @@ from dev.config import PROJECT, Config, Problem
 from dev.guard import GRACE_SECONDS
 from dev.ports import require_free
 from dev.postgres import OWNER, Cluster, PostgresFailed
+from services.permissions import IN_USE
 
 OLDEST_POSTGRES = 150000
 SIMULATORS = ("id", "insurance", "fcm", "bank")
@@ -260,7 +261,12 @@ def _lacks_workers(answer: httpx.Response) -> str:
 def _accounts(url: str) -> str:
     people: list[dict[str, Any]] = httpx.get(url, timeout=5, trust_env=False).json()
     citizens = [person for person in people if not person["roles"]][:2]
-    kinds = {role.split(":")[0]: person for person in people for role in person["roles"][:1]}
+    kinds = {
+        role.split(":")[0]: person
+        for person in people
+        for role in person["roles"][:1]
+        if role.split(":")[0] in IN_USE
+    }
     return "\n".join(
         f"  {person['username']:<14} {person['password']:<22} {person['name']:<20}"
         f" {', '.join(person['roles']) or 'citizen'}"

@@ -22,7 +22,7 @@ LIFE = dt.timedelta(hours=24)
 # Somebody who begins more than these without ending one loses the oldest.
 UNFINISHED = 10
 # Ten megabytes in pieces of 10 KiB; who sends smaller ones costs more rows than photos.
-MOST_PIECES = 1000
+MOST_PIECES = 1024
 
 
 class LengthUnlikely(Invalid):
@@ -197,7 +197,8 @@ def _check(session: Session, upload: ResumableUpload, piece: bytes, offset: int)
     count = session.scalar(
         select(func.count()).select_from(UploadPiece).where(UploadPiece.upload_id == upload.id)
     )
-    if count is not None and count >= MOST_PIECES:
+    is_last = offset + len(piece) == upload.length
+    if count is not None and count >= MOST_PIECES and not is_last:
         raise PiecesTooSmall(most=MOST_PIECES)
 
 

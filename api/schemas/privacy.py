@@ -92,13 +92,15 @@ class ChildOut(Output):
     citizen_number = fields.String(
         allow_none=True, metadata={"description": "Masked: 019*****0017."}
     )
-    birth_date = fields.Date(allow_none=True)
+    birth_date = fields.Date(allow_none=True, metadata={"description": "At level 2 only."})
     relation = fields.Enum(Relation, by_value=True)
     state = fields.Enum(ChildState, by_value=True)
     acts = fields.Boolean(
         metadata={"description": "Whether I act for the child today: confirmed, and under 16."}
     )
-    ends_on = fields.Date(allow_none=True, metadata={"description": "The sixteenth birthday."})
+    ends_on = fields.Date(
+        allow_none=True, metadata={"description": "The sixteenth birthday; at level 2 only."}
+    )
     refusal = fields.String(allow_none=True)
     created_at = Moment()
     decided_at = Moment(allow_none=True)

@@ -88,6 +88,8 @@ class Claim:
 class Named:
     """A child as the guardian sees them; what a relation does not keep any more is None.
 
+    Below level 2 the dates are None too.
+
     `ends_on` is the sixteenth birthday, from which on nobody acts for the child.
     """
 
@@ -155,7 +157,7 @@ def claim(session: Session, actor: Actor, told: Claim, *, vault: Vault, at: dt.d
         at=at,
         relation=told.relation.value,
     )
-    return _named(child, vault, at)
+    return _named(child, actor, vault, at)
 
 
 def mine(session: Session, actor: Actor, *, vault: Vault, at: dt.datetime) -> list[Named]:
@@ -166,7 +168,7 @@ def mine(session: Session, actor: Actor, *, vault: Vault, at: dt.datetime) -> li
         .order_by(Child.id.desc())
         .limit(SHOWN)
     )
-    return [_named(child, vault, at) for child in session.scalars(query)]
+    return [_named(child, actor, vault, at) for child in session.scalars(query)]
 
 
 def own(
@@ -176,7 +178,7 @@ def own(
     child = session.get(Child, child_id)
     if child is None or child.guardian_id != actor.id:
         raise ChildNotFound
-    return _named(child, vault, at)
+    return _named(child, actor, vault, at)
 
 
 def release(session: Session, actor: Actor, child_id: uuid.UUID, *, at: dt.datetime) -> None:
@@ -282,18 +284,20 @@ def _today(at: dt.datetime) -> dt.date:
     return at.astimezone(ZONE).date()
 
 
-def _named(child: Child, vault: Vault, at: dt.datetime) -> Named:
+def _named(child: Child, actor: Actor, vault: Vault, at: dt.datetime) -> Named:
     born = birth_date(child, vault)
+    # Told at level 2, and so not shown below it, as in a copy of everything.
+    is_whole = actor.acr == LEVEL_2
     number = vault.read(child, "number")
     return Named(
         id=child.id,
         full_name=vault.read(child, "name"),
         citizen_number=masked_number(number) if number else None,
-        birth_date=born,
+        birth_date=born if is_whole else None,
         relation=child.relation,
         state=child.state,
         acts=_acts(child, vault, at),
-        ends_on=_sixteenth_birthday(born) if born else None,
+        ends_on=_sixteenth_birthday(born) if born and is_whole else None,
         refusal=child.refusal,
         created_at=child.created_at,
         decided_at=child.decided_at,

@@ -249,6 +249,7 @@ POLICIES = (
         what="addresses of phones for pushes",
         ends="with the session, an hour later where it has to be told why it ended",
         source=NEEDED,
+        hourly=True,
         sweeps=(
             Sweep(
                 model=Device,

@@ -353,6 +353,32 @@ def test_a_thousand_tiny_pieces_are_enough(phone, monkeypatch):
         *(422, "pieces_too_small"),
         3,
     )
+    assert phone.send(PHOTO[3:], 3).status_code == 204
+
+
+def test_a_last_piece_that_comes_late_leaves_no_file_as_it_was_sent(
+    phone, session, storage, monkeypatch
+):
+    """Between reading the pieces and writing the file, the same piece completes the photo."""
+    phone.begin()
+    phone.send(PHOTO[:5000], 0)
+    put = type(storage).put
+
+    def late(self, key, content):
+        monkeypatch.setattr(type(storage), "put", put)
+        assert phone.send(PHOTO[5000:], 5000).status_code == 204
+        uploads.finish(session, phone.id, uploads.derive(phone.id, storage=storage))
+        session.commit()
+        uploads.discard_original(session, phone.id, storage=storage)
+        put(self, key, content)
+
+    monkeypatch.setattr(type(storage), "put", late)
+    answer = phone.send(PHOTO[5000:], 5000)
+
+    assert (answer.status_code, answer.json["code"]) == (409, "offset_wrong")
+    with pytest.raises(FileNotFoundError):
+        storage.get(uploads.key(phone.id, "original"))
+    assert storage.get(uploads.key(phone.id, "full"))
 
 
 def test_who_is_erased_leaves_no_piece(phone, session, citizen):

@@ -76,6 +76,18 @@ def test_a_child_is_named_and_waits_for_a_check(session, citizen, name):
     assert actions(session) == ["child:name"]
 
 
+def test_below_level_2_no_date_tells_when_a_child_was_born(session, citizen, name):
+    name()
+    actor = factories.citizen_actor(citizen)
+    weak = type(actor)(actor.kind, actor.id, acr="urn:thainguyen:loa:1")
+
+    (shown,) = guardians.mine(session, weak, vault=VAULT, at=NOON)
+
+    assert (shown.full_name, shown.birth_date, shown.ends_on) == ("Nguyễn Văn Bé", None, None)
+    (whole,) = guardians.mine(session, actor, vault=VAULT, at=NOON)
+    assert whole.birth_date == dt.date(2021, 5, 6)
+
+
 def test_what_was_told_of_a_child_lies_sealed(session, name):
     name()
 

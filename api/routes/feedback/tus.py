@@ -218,8 +218,15 @@ def append(upload_id: uuid.UUID) -> Any:
         with current.db.transaction() as session:
             resumable.terminate(session, actor, upload_id, at=now)
         raise
-    with current.db.transaction() as session:
-        resumable.complete(session, actor, upload_id, offset=start, at=now)
+    try:
+        with current.db.transaction() as session:
+            resumable.complete(session, actor, upload_id, offset=start, at=now)
+    except (OffsetWrong, UploadNotFound):
+        # Somebody completed it, or gave it up, meanwhile; the job may have cleaned the photo
+        # before our file came, and would not come again.
+        with current.db.reading() as session:
+            uploads.discard_original(session, upload_id, storage=current.storage)
+        raise
     return None, {"Upload-Offset": str(len(whole))}
 
 
