@@ -48,7 +48,7 @@ STEPS = {
     "breach:edit": ("Lưu hồ sơ", "Đã lưu hồ sơ."),
     "breach:notify": ("Ghi đã thông báo", "Đã ghi thời điểm thông báo cho cơ quan chuyên trách."),
     "breach:close": ("Đóng vụ việc", "Đã đóng vụ việc."),
-    "block_reporter": ("Tạm khoá người gửi", "Đã tạm khoá người gửi và báo cho họ biết."),
+    "pause_reporter": ("Tạm khoá người gửi", "Đã tạm khoá người gửi và báo cho họ biết."),
     "lift_pause": ("Bỏ tạm khoá", "Đã bỏ tạm khoá và báo cho người gửi."),
     "keep_pause": ("Giữ tạm khoá", "Đã trả lời ý kiến phản đối và báo cho người gửi."),
     "invite": ("Mời cán bộ", "Đã mời. Người này vào bằng cách đăng nhập Thái Nguyên ID ở mức 2."),

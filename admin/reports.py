@@ -102,13 +102,13 @@ def edit(report_id: uuid.UUID) -> AnyResponse:
     return _attempt(report_id, name, carry_out)
 
 
-@blp.post("/<uuid:report_id>/block")
-def block(report_id: uuid.UUID) -> AnyResponse:
+@blp.post("/<uuid:report_id>/pause")
+def pause(report_id: uuid.UUID) -> AnyResponse:
     """Have the author pause; who it is, is not shown."""
 
     def carry_out(session: Any) -> Report:
         actor = door.visit().actor
-        feedback.block_reporter(
+        feedback.pause_reporter(
             session,
             actor,
             report_id,
@@ -118,7 +118,7 @@ def block(report_id: uuid.UUID) -> AnyResponse:
         )
         return feedback.read(session, actor, report_id)
 
-    return _attempt(report_id, "block_reporter", carry_out)
+    return _attempt(report_id, "pause_reporter", carry_out)
 
 
 def _sent_photo() -> FileStorage | None:
@@ -167,7 +167,7 @@ def _page(
         names = feedback.staff_names(session, report)
         categories = feedback.categories(session)
         departments = feedback.departments(session)
-        block = feedback.block_of(session, actor, report, at=current.now())
+        pause = feedback.pause_of(session, actor, report, at=current.now())
     steps = sorted(
         feedback.next_steps(actor, report), key=lambda step: step.name not in USUAL_STEPS
     )
@@ -183,7 +183,7 @@ def _page(
         failed_is_offered=failed
         in {step.name for step in steps}
         | PUBLICATION.keys()
-        | (set() if block else {"block_reporter"}),
+        | (set() if pause else {"pause_reporter"}),
         internal_steps=INTERNAL_STEPS,
         usual_steps=USUAL_STEPS,
         reasons=feedback.REJECTION_REASONS,
@@ -192,8 +192,8 @@ def _page(
         is_own=permissions.is_own(actor, report.reporter_id),
         may_publish=permissions.can(actor, Action.PUBLISH, report),
         may_see_reporter=permissions.can(actor, Action.SEE_REPORTER, report),
-        may_block=permissions.can(actor, Action.BLOCK_REPORTER, report) and report.reporter_id,
-        block=block,
+        may_pause=permissions.can(actor, Action.PAUSE_REPORTER, report) and report.reporter_id,
+        pause=pause,
         most_days=feedback.MOST_DAYS,
         reporter=reporter,
         reporter_asked=reporter_asked,

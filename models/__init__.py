@@ -6,7 +6,7 @@ from models.exports import Export
 from models.feedback import (
     Category,
     Report,
-    ReporterBlock,
+    ReporterPause,
     ReportEvent,
     ReportState,
     ResumableUpload,
@@ -78,7 +78,7 @@ __all__ = [
     "Report",
     "ReportEvent",
     "ReportState",
-    "ReporterBlock",
+    "ReporterPause",
     "ResumableUpload",
     "Role",
     "RoleGrant",

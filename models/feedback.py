@@ -180,7 +180,7 @@ class ReportEvent(Base):
     public: Mapped[bool]
 
 
-class ReporterBlock(Base):
+class ReporterPause(Base):
     """For so long somebody sends no reports, because of what one of theirs was like."""
 
     __tablename__ = "reporter_blocks"

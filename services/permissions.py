@@ -52,7 +52,7 @@ class Action(enum.StrEnum):
     LEAD = "lead"
     OWN = "own"
     PUBLISH = "publish"
-    BLOCK_REPORTER = "block_reporter"
+    PAUSE_REPORTER = "pause_reporter"
     END_PAUSE = "end_pause"
 
 
@@ -133,7 +133,7 @@ _ROLES = {
     Action.WORK: _WORKERS,
     Action.LEAD: frozenset({Role.LEADER}),
     Action.PUBLISH: frozenset({Role.DISPATCHER, Role.LEADER, Role.COMMUNICATOR}),
-    Action.BLOCK_REPORTER: _DISPATCHER,
+    Action.PAUSE_REPORTER: _DISPATCHER,
     Action.END_PAUSE: _DISPATCHER | _ADMINISTRATOR,
 }
 _DUTIES = {
@@ -264,7 +264,7 @@ def _needs_an_author(grant: Grant, action: Action) -> bool:
 
     A pause that still runs then is left to administrators, who see no reports.
     """
-    return action is Action.BLOCK_REPORTER or (
+    return action is Action.PAUSE_REPORTER or (
         action is Action.END_PAUSE and grant.role is Role.DISPATCHER
     )
 

@@ -12,7 +12,7 @@ from models import (
     Citizen,
     DataRequestKind,
     Report,
-    ReporterBlock,
+    ReporterPause,
     ReportState,
 )
 from services import feedback, identity, permissions, staff
@@ -108,21 +108,21 @@ def test_nobody_looks_behind_or_pauses_their_own_report(session, clerk, report):
     with pytest.raises(OwnCase):
         feedback.read_reporter(session, clerk.actor, report.id, at=NOON)
     with pytest.raises(OwnCase):
-        feedback.block_reporter(session, clerk.actor, report.id, days=1, reason="x", at=NOON)
+        feedback.pause_reporter(session, clerk.actor, report.id, days=1, reason="x", at=NOON)
 
-    assert session.scalars(select(ReporterBlock)).all() == []
+    assert session.scalars(select(ReporterPause)).all() == []
     looks = select(AuditEvent).where(AuditEvent.action == "report:read_reporter")
     assert session.scalars(looks).all() == []
 
 
 def test_nobody_ends_their_own_pause(session, clerk, report):
     dispatcher = factories.a_staff(session)
-    pause = feedback.block_reporter(
+    pause = feedback.pause_reporter(
         session, dispatcher.actor, report.id, days=1, reason="x", at=NOON
     )
     session.commit()
 
-    assert feedback.block_of(session, clerk.actor, report, at=NOON) is None
+    assert feedback.pause_of(session, clerk.actor, report, at=NOON) is None
     assert feedback.pauses(session, clerk.actor, limit=10, at=NOON) == []
     with pytest.raises(PauseNotFound):
         feedback.lift_pause(session, clerk.actor, pause.id, reason="x", at=NOON)

@@ -25,7 +25,7 @@ from models import (
     Citizen,
     Database,
     InboxMessage,
-    ReporterBlock,
+    ReporterPause,
     ReportState,
     Role,
     Visibility,
@@ -120,7 +120,7 @@ def populate(world: World, session) -> None:
         own = world.things[name, "own"]
         own["pause_id"] = a_pause(session, own, days=2)
         # Over, so that they can go on sending reports.
-        session.get_one(ReporterBlock, own["pause_id"]).lifted_at = factories.NOON
+        session.get_one(ReporterPause, own["pause_id"]).lifted_at = factories.NOON
     session.commit()
 
 
@@ -128,7 +128,7 @@ def a_pause(session, things: dict, days: int = 30) -> uuid.UUID:
     """A pause because of the report, without its text: administrators see pauses and no reports."""
     actor, at = factories.a_staff(session).actor, factories.NOON
     report_id = things["report_id"]
-    return feedback.block_reporter(session, actor, report_id, days=days, reason="x", at=at).id
+    return feedback.pause_reporter(session, actor, report_id, days=days, reason="x", at=at).id
 
 
 def a_colleague(session, role: Role, place: str):

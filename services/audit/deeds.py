@@ -26,8 +26,8 @@ class Deed(enum.StrEnum):
     REPORT_REOPEN = "report:reopen"
     REPORT_GIVE_BACK = "report:give_back"
     REPORT_READ_REPORTER = "report:read_reporter"
-    REPORT_BLOCK_REPORTER = "report:block_reporter"
-    REPORT_UNBLOCK_REPORTER = "report:unblock_reporter"
+    REPORT_PAUSE_REPORTER = "report:block_reporter"
+    REPORT_LIFT_PAUSE = "report:unblock_reporter"
     REPORT_APPEAL_PAUSE = "report:appeal_pause"
     REPORT_KEEP_PAUSE = "report:keep_pause"
     SESSION_START = "session:start"
@@ -97,8 +97,8 @@ _TITLES = {
         "Đưa phản ánh về hàng đợi của đơn vị",
         "Gave a colleague's report back to the department",
     ),
-    Deed.REPORT_BLOCK_REPORTER: ("Tạm khoá người gửi phản ánh", "Had a reporter pause"),
-    Deed.REPORT_UNBLOCK_REPORTER: (
+    Deed.REPORT_PAUSE_REPORTER: ("Tạm khoá người gửi phản ánh", "Had a reporter pause"),
+    Deed.REPORT_LIFT_PAUSE: (
         "Bỏ tạm khoá người gửi phản ánh",
         "Ended the pause of a reporter",
     ),

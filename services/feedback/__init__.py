@@ -1,20 +1,18 @@
 """Reports: sending them, finding them, and moving them to their end."""
 
 from models.feedback import OPEN_STATES
-from services.feedback.blocks import (
-    MOST_DAYS,
-    block_of,
-    block_reporter,
-)
 from services.feedback.desk import ReporterHidden, newer_than, read_reporter, staff_names
 from services.feedback.lists import mine, public_report, public_reports
 from services.feedback.pauses import (
+    MOST_DAYS,
     appeal,
     keep_pause,
     lift_pause,
     may_decide,
     my_pauses,
     pause,
+    pause_of,
+    pause_reporter,
     pauses,
 )
 from services.feedback.reports import (
@@ -51,8 +49,6 @@ __all__ = [
     "ReporterHidden",
     "Transition",
     "appeal",
-    "block_of",
-    "block_reporter",
     "categories",
     "clock",
     "departments",
@@ -67,6 +63,8 @@ __all__ = [
     "newer_than",
     "next_steps",
     "pause",
+    "pause_of",
+    "pause_reporter",
     "pauses",
     "public_report",
     "public_reports",

@@ -1,4 +1,7 @@
-"""What becomes of a pause: its citizen appeals, somebody else answers, and it may end early."""
+"""Making somebody pause who misuses reports, without learning who it is, and what becomes of it.
+
+Its citizen appeals, somebody else answers, and it may end early.
+"""
 
 import datetime as dt
 import uuid
@@ -7,14 +10,40 @@ from collections.abc import Sequence
 from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
-from models import ReporterBlock
-from services import audit, notifications, permissions
+from models import Citizen, Report, ReporterPause
+from models.base import new_id
+from services import audit, calendar, notifications, permissions
 from services.errors import Conflict, Forbidden, Invalid, NotFound
-from services.feedback.reports import running
+from services.feedback.reports import read, running
 from services.permissions import Action, Actor, Duty
 from services.text import tidy
 
+MOST_DAYS = 90
 MOST_CHARACTERS = 1000
+
+
+class PausingNotYours(Forbidden):
+    """Only dispatchers make a reporter pause."""
+
+    vi = "Chỉ cán bộ điều phối được tạm khoá người gửi."
+
+
+class ReporterUnknown(Conflict):
+    """Nobody knows any more who sent this report."""
+
+    vi = "Không còn thông tin về người gửi phản ánh này."
+
+
+class PausedAlready(Conflict):
+    """The reporter has to pause for this report already, until {local_time}."""
+
+    vi = "Người gửi đang bị tạm khoá vì phản ánh này đến {local_time}."
+
+
+class PauseUnlikely(Invalid):
+    """A pause lasts from 1 to {most_days} days and has a reason."""
+
+    vi = "Thời gian tạm khoá từ 1 đến {most_days} ngày và phải có lý do."
 
 
 class PausesNotYours(Forbidden):
@@ -61,25 +90,95 @@ class OwnPause(Forbidden):
     )
 
 
+def pause_of(
+    session: Session, actor: Actor, report: Report, *, at: dt.datetime
+) -> ReporterPause | None:
+    """The pause that runs for `report`, for whom may end it.
+
+    One for another report of the same author is not shown: it would say that they have one author.
+    """
+    if not permissions.can(actor, Action.END_PAUSE, report):
+        return None
+    return session.scalar(
+        select(ReporterPause).where(ReporterPause.report_id == report.id, running(at)).limit(1)
+    )
+
+
+def pause_reporter(
+    session: Session,
+    actor: Actor,
+    report_id: uuid.UUID,
+    *,
+    days: int,
+    reason: str | None,
+    at: dt.datetime,
+) -> ReporterPause:
+    """Take no reports from the author of this one for some days, and tell them why.
+
+    Each report has a pause of its own, whatever runs for others: a refusal would tell a dispatcher
+    which reports have one author.
+
+    Raises:
+        ReportNotFound, OwnCase, PausingNotYours, ReporterUnknown, PauseUnlikely, PausedAlready
+    """
+    report, citizen_id = _authored(session, actor, report_id)
+    words = tidy(reason or "")
+    if not 1 <= days <= MOST_DAYS or not 1 <= len(words) <= MOST_CHARACTERS:
+        raise PauseUnlikely(most_days=MOST_DAYS)
+    if made := pause_of(session, actor, report, at=at):
+        raise PausedAlready(local_time=calendar.local_time(made.until))
+    pause = ReporterPause(
+        id=new_id(),
+        citizen_id=citizen_id,
+        report_id=report.id,
+        until=at + dt.timedelta(days=days),
+        reason=words,
+        blocked_by_id=actor.id,
+        created_at=at,
+    )
+    session.add(pause)
+    audit.record(
+        session,
+        audit.Deed.REPORT_PAUSE_REPORTER,
+        actor=actor,
+        by=permissions.by(actor, Action.PAUSE_REPORTER, report),
+        subject=("report", report.id),
+        at=at,
+        block_id=str(pause.id),
+        days=days,
+    )
+    notifications.tell(
+        session,
+        citizen_id,
+        "reporter_blocked",
+        subject=("report", report.id),
+        at=at,
+        code=report.code,
+        until=calendar.local_time(pause.until),
+        text=words,
+    )
+    return pause
+
+
 def my_pauses(
     session: Session, actor: Actor, *, before: uuid.UUID | None, limit: int
-) -> Sequence[ReporterBlock]:
+) -> Sequence[ReporterPause]:
     """The citizen's own pauses with what became of them, newest first, those before `before`."""
-    query = select(ReporterBlock).where(ReporterBlock.citizen_id == actor.id)
+    query = select(ReporterPause).where(ReporterPause.citizen_id == actor.id)
     if before is not None:
-        query = query.where(ReporterBlock.id < before)
-    return session.scalars(query.order_by(ReporterBlock.id.desc()).limit(limit)).all()
+        query = query.where(ReporterPause.id < before)
+    return session.scalars(query.order_by(ReporterPause.id.desc()).limit(limit)).all()
 
 
 def appeal(
     session: Session, actor: Actor, pause_id: uuid.UUID, *, text: str, at: dt.datetime
-) -> ReporterBlock:
+) -> ReporterPause:
     """Say once, while a pause lasts, why it should not; somebody else than who made it answers.
 
     Raises:
         PauseNotFound (also for somebody else's), PauseWordsNeeded, AppealedAlready, PauseOver
     """
-    mine = select(ReporterBlock).where(ReporterBlock.citizen_id == actor.id)
+    mine = select(ReporterPause).where(ReporterPause.citizen_id == actor.id)
     pause = _locked(session, mine, pause_id)
     words = _words(text)
     if pause.appealed_at is not None:
@@ -105,7 +204,7 @@ def pauses(
     before: uuid.UUID | None = None,
     limit: int,
     at: dt.datetime,
-) -> Sequence[ReporterBlock]:
+) -> Sequence[ReporterPause]:
     """Pauses that last or whose appeal waits for an answer, with their reports, newest first.
 
     Who has to pause is not among what is shown, and neither is which pauses are one person's.
@@ -114,34 +213,34 @@ def pauses(
         PausesNotYours
     """
     _require(actor)
-    open_appeal = and_(ReporterBlock.appealed_at.is_not(None), ReporterBlock.answered_at.is_(None))
+    open_appeal = and_(ReporterPause.appealed_at.is_not(None), ReporterPause.answered_at.is_(None))
     query = _shown(actor).where(or_(running(at), open_appeal))
     if before is not None:
-        query = query.where(ReporterBlock.id < before)
-    return session.scalars(query.order_by(ReporterBlock.id.desc()).limit(limit)).all()
+        query = query.where(ReporterPause.id < before)
+    return session.scalars(query.order_by(ReporterPause.id.desc()).limit(limit)).all()
 
 
-def pause(session: Session, actor: Actor, pause_id: uuid.UUID) -> ReporterBlock:
+def pause(session: Session, actor: Actor, pause_id: uuid.UUID) -> ReporterPause:
     """One pause with its report, also when it is over.
 
     Raises:
         PausesNotYours, PauseNotFound
     """
     _require(actor)
-    found = session.scalar(_shown(actor).where(ReporterBlock.id == pause_id))
+    found = session.scalar(_shown(actor).where(ReporterPause.id == pause_id))
     if found is None:
         raise PauseNotFound
     return found
 
 
-def may_decide(actor: Actor, pause: ReporterBlock) -> bool:
+def may_decide(actor: Actor, pause: ReporterPause) -> bool:
     """Whether `actor`, who may see a pause, may end it or answer; what the page offers."""
     return not (pause.awaits_answer and pause.blocked_by_id == actor.id)
 
 
 def lift_pause(
     session: Session, actor: Actor, pause_id: uuid.UUID, *, reason: str, at: dt.datetime
-) -> ReporterBlock:
+) -> ReporterPause:
     """End a pause early and tell the citizen why; an open appeal is answered by it.
 
     Raises:
@@ -155,13 +254,13 @@ def lift_pause(
     if found.awaits_answer:
         found.answer, found.answered_at, found.answered_by_id = words, at, actor.id
     found.lifted_at, found.lifted_by_id, found.lift_reason = at, actor.id, words
-    _note(session, actor, found, audit.Deed.REPORT_UNBLOCK_REPORTER, "pause_lifted", words, at=at)
+    _note(session, actor, found, audit.Deed.REPORT_LIFT_PAUSE, "pause_lifted", words, at=at)
     return found
 
 
 def keep_pause(
     session: Session, actor: Actor, pause_id: uuid.UUID, *, reason: str, at: dt.datetime
-) -> ReporterBlock:
+) -> ReporterPause:
     """Answer the appeal against a pause that stays, and tell the citizen why.
 
     Raises:
@@ -177,30 +276,44 @@ def keep_pause(
     return found
 
 
+def _authored(session: Session, actor: Actor, report_id: uuid.UUID) -> tuple[Report, uuid.UUID]:
+    """A report and its author, locked so that two dispatchers do not both decide."""
+    report = read(session, actor, report_id)
+    permissions.refuse_own(actor, report.reporter_id)
+    if not permissions.can(actor, Action.DISPATCH, report):
+        raise PausingNotYours
+    if report.reporter_id is None or report.contact_removed_at is not None:
+        raise ReporterUnknown
+    session.execute(
+        select(Citizen.id).where(Citizen.id == report.reporter_id).with_for_update(key_share=True)
+    )
+    return report, report.reporter_id
+
+
 def _require(actor: Actor) -> None:
     if not permissions.holds(actor, Duty.SEE_PAUSES):
         raise PausesNotYours
 
 
-def _shown(actor: Actor) -> Select[ReporterBlock]:
+def _shown(actor: Actor) -> Select[ReporterPause]:
     return (
-        select(ReporterBlock)
-        .join(ReporterBlock.report)
+        select(ReporterPause)
+        .join(ReporterPause.report)
         .where(permissions.workable(actor, Action.END_PAUSE))
-        .options(contains_eager(ReporterBlock.report), joinedload(ReporterBlock.blocked_by))
+        .options(contains_eager(ReporterPause.report), joinedload(ReporterPause.blocked_by))
     )
 
 
-def _held(session: Session, actor: Actor, pause_id: uuid.UUID) -> ReporterBlock:
+def _held(session: Session, actor: Actor, pause_id: uuid.UUID) -> ReporterPause:
     _require(actor)
     return _locked(session, _shown(actor), pause_id)
 
 
-def _locked(session: Session, query: Select[ReporterBlock], pause_id: uuid.UUID) -> ReporterBlock:
+def _locked(session: Session, query: Select[ReporterPause], pause_id: uuid.UUID) -> ReporterPause:
     """A pause among those of the query, locked so that two people do not both change it."""
     found = session.scalar(
-        query.where(ReporterBlock.id == pause_id)
-        .with_for_update(of=ReporterBlock)
+        query.where(ReporterPause.id == pause_id)
+        .with_for_update(of=ReporterPause)
         .execution_options(populate_existing=True)
     )
     if found is None:
@@ -208,7 +321,7 @@ def _locked(session: Session, query: Select[ReporterBlock], pause_id: uuid.UUID)
     return found
 
 
-def _runs(pause: ReporterBlock, at: dt.datetime) -> bool:
+def _runs(pause: ReporterPause, at: dt.datetime) -> bool:
     return pause.lifted_at is None and at < pause.until
 
 
@@ -222,7 +335,7 @@ def _words(text: str) -> str:
 def _note(
     session: Session,
     actor: Actor,
-    pause: ReporterBlock,
+    pause: ReporterPause,
     deed: audit.Deed,
     kind: str,
     words: str,

@@ -15,7 +15,7 @@ from models import (
     Department,
     Place,
     Report,
-    ReporterBlock,
+    ReporterPause,
     ReportEvent,
     ReportState,
     Upload,
@@ -115,12 +115,12 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         ReporterBlocked, UnknownCategory, DescriptionBlank, OccurrenceUnlikely, OutsideProvince,
         UnknownPlace, uploads.UploadsUnusable, limits.RateLimited
     """
-    if block := running_block(session, actor.id, at=at):
+    if pause := running_pause(session, actor.id, at=at):
         raise ReporterBlocked(
-            local_time=calendar.local_time(block.until),
-            until=block.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            pause_id=str(block.id),
-            appeal={"method": "POST", "path": APPEALS.format(block.id)},
+            local_time=calendar.local_time(pause.until),
+            until=pause.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            pause_id=str(pause.id),
+            appeal={"method": "POST", "path": APPEALS.format(pause.id)},
         )
     limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
     category = open_category(session, draft.category)
@@ -179,17 +179,17 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
 
 def running(at: dt.datetime) -> ColumnElement[bool]:
     """Whether a pause lasts at this moment, as SQL."""
-    return and_(ReporterBlock.until > at, ReporterBlock.lifted_at.is_(None))
+    return and_(ReporterPause.until > at, ReporterPause.lifted_at.is_(None))
 
 
-def running_block(
+def running_pause(
     session: Session, citizen_id: uuid.UUID, *, at: dt.datetime
-) -> ReporterBlock | None:
+) -> ReporterPause | None:
     """The pause that this citizen has to make at this moment, the longest where there are more."""
     return session.scalar(
-        select(ReporterBlock)
-        .where(ReporterBlock.citizen_id == citizen_id, running(at))
-        .order_by(ReporterBlock.until.desc())
+        select(ReporterPause)
+        .where(ReporterPause.citizen_id == citizen_id, running(at))
+        .order_by(ReporterPause.until.desc())
         .limit(1)
     )
 

@@ -40,7 +40,7 @@ from models import (
     RateLimit,
     RefreshToken,
     Report,
-    ReporterBlock,
+    ReporterPause,
     ReportEvent,
     ResumableUpload,
     Upload,
@@ -403,9 +403,9 @@ POLICIES = (
         source=NEEDED,
         sweeps=(
             Sweep(
-                model=ReporterBlock,
+                model=ReporterPause,
                 kept=365 * DAY,
-                since=func.least(ReporterBlock.until, ReporterBlock.lifted_at),
+                since=func.least(ReporterPause.until, ReporterPause.lifted_at),
             ),
         ),
     ),

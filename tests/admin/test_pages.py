@@ -148,7 +148,7 @@ def test_opening_a_page_changes_nothing(app, session, clock, citizen, report):
     asked = requests.submit(
         session, factories.citizen_actor(citizen), wish, vault=factories.VAULT, at=clock.now
     )
-    pause = feedback.block_reporter(
+    pause = feedback.pause_reporter(
         session, actor, report.id, days=3, reason="Gửi nhiều lần.", at=clock.now
     )
     things = {

@@ -17,7 +17,7 @@ def maker(desk):
 
 @pytest.fixture
 def pause(session, report, maker):
-    made = feedback.block_reporter(
+    made = feedback.pause_reporter(
         session, maker.staff.actor, report.id, days=7, reason=f"Xúc phạm {XSS}", at=NOON
     )
     session.commit()

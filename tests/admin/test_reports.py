@@ -356,7 +356,7 @@ def test_a_rating_is_shown(desk, session, report):
 
 def pause(desk, report, **fields):
     usual = {"days": "3", "reason": "Lời lẽ xúc phạm."}
-    return desk.post(f"/admin/reports/{report.id}/block", **(usual | fields))
+    return desk.post(f"/admin/reports/{report.id}/pause", **(usual | fields))
 
 
 def test_the_author_is_made_to_pause_without_being_shown(desk, report):
@@ -368,10 +368,10 @@ def test_the_author_is_made_to_pause_without_being_shown(desk, report):
     for shown in ("Đã tạm khoá người gửi", "Đến 26/11/2026 10:00", "Lời lẽ xúc phạm."):
         assert shown in page
     assert "Người Gửi Tin" not in page
-    assert f"/admin/reports/{report.id}/block" not in page
+    assert f"/admin/reports/{report.id}/pause" not in page
     address = re.search(r"/admin/pauses/[0-9a-f-]{36}", page)[0]
     dispatcher.post(address, step="lift_pause", reason="Đã xem lại.")
-    assert f"/admin/reports/{report.id}/block" in page_of(dispatcher, report)
+    assert f"/admin/reports/{report.id}/pause" in page_of(dispatcher, report)
 
 
 def test_on_another_report_of_the_author_a_pause_is_not_told(desk, session, citizen, report):
@@ -412,7 +412,7 @@ def test_only_dispatchers_have_authors_pause(desk, report, role):
     desk().move(report, "assign", department=STAND)
     somebody = desk(role, STAND)
 
-    assert f"{report.id}/block" not in page_of(somebody, report)
+    assert f"{report.id}/pause" not in page_of(somebody, report)
     assert pause(somebody, report).status_code == 403
 
 

@@ -68,7 +68,7 @@ def things(session, clock):
         report = factories.moved(
             session, report, (dispatcher, {"to": ReportState.ASSIGNED, "department": department})
         )
-        pause = feedback.block_reporter(
+        pause = feedback.pause_reporter(
             session,
             factories.staff_actor(dispatcher),
             report.id,

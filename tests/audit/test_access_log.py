@@ -290,7 +290,7 @@ def test_nothing_that_staff_read_says_who_sent_a_report(app, client, session, cl
     dispatcher = factories.a_staff(session)
     headers = factories.bearer(app, session, dispatcher)
     reader = enter(app, session, clock, dispatcher) if path.startswith("/admin") else client
-    pause = feedback.block_reporter(
+    pause = feedback.pause_reporter(
         session, dispatcher.actor, sent.id, days=7, reason="Tin giả.", at=factories.NOON
     )
     session.commit()

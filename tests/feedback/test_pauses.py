@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from models import AuditEvent, ReporterBlock
+from models import AuditEvent, ReporterPause
 from services import feedback
 from services.feedback.pauses import NoAppealOpen, OwnPause, PauseNotFound, PauseOver
 from tests import factories
@@ -29,7 +29,7 @@ def maker(session):
 
 @pytest.fixture
 def pause(session, report, maker):
-    made = feedback.block_reporter(
+    made = feedback.pause_reporter(
         session, maker.actor, report.id, days=7, reason="Lời lẽ xúc phạm.", at=NOON
     )
     session.commit()
@@ -142,7 +142,7 @@ def test_the_list_takes_the_same_number_of_statements_however_long_it_is(
     for _ in range(2):
         for _ in range(3):
             sent = factories.a_report(session, factories.a_citizen(session))
-            feedback.block_reporter(session, maker.actor, sent.id, days=1, reason="x", at=NOON)
+            feedback.pause_reporter(session, maker.actor, sent.id, days=1, reason="x", at=NOON)
             session.commit()
         with statements() as seen:
             client.get(THEIRS, headers=headers)
@@ -252,7 +252,7 @@ def test_once_the_contact_was_removed_an_administrator_alone_decides(session, re
     dispatcher = factories.a_staff(session).actor
     administrator = factories.a_staff(session, (("administrator", None),)).actor
 
-    assert feedback.block_of(session, dispatcher, report, at=NOON) is None
+    assert feedback.pause_of(session, dispatcher, report, at=NOON) is None
     assert feedback.pauses(session, dispatcher, limit=10, at=NOON) == []
     with pytest.raises(PauseNotFound):
         feedback.lift_pause(session, dispatcher, appealed.id, reason="x", at=NOON)
@@ -265,7 +265,7 @@ def test_two_who_decide_at_once_decide_it_once(committed):
         citizen = factories.a_citizen(own)
         report = factories.a_report(own, citizen)
         maker = factories.a_staff(own).actor
-        pause = feedback.block_reporter(own, maker, report.id, days=7, reason="x", at=NOON)
+        pause = feedback.pause_reporter(own, maker, report.id, days=7, reason="x", at=NOON)
         own.commit()
         feedback.appeal(own, factories.citizen_actor(citizen), pause.id, at=NOON, **APPEAL)
         own.commit()
@@ -292,7 +292,7 @@ def test_two_who_decide_at_once_decide_it_once(committed):
     with committed.sessions() as own:
         kinds = factories.inbox_kinds(own, citizen)
         assert sorted(kinds).count("pause_lifted") == 1
-        assert own.scalars(select(ReporterBlock)).one().answered_at == NOON
+        assert own.scalars(select(ReporterPause)).one().answered_at == NOON
 
 
 def test_who_made_it_is_refused_by_name(session, appealed, maker):

@@ -63,7 +63,7 @@ def test_a_list_holds_what_may_be_read_one_by_one(session, citizen, reports, gra
 
     for action in (
         *(Action.READ, Action.WORK, Action.DISPATCH, Action.LEAD, Action.PUBLISH),
-        *(Action.BLOCK_REPORTER, Action.END_PAUSE),
+        *(Action.PAUSE_REPORTER, Action.END_PAUSE),
     ):
         listed = set(session.scalars(select(Report.id).where(permissions.workable(actor, action))))
         assert listed == {report.id for report in reports if permissions.can(actor, action, report)}

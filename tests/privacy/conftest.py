@@ -97,7 +97,7 @@ def make_person(app, session, storage):
         )
         factories.a_child(session, citizen)
         dispatcher = factories.staff_actor(factories.a_staff(session))
-        pause = feedback.block_reporter(
+        pause = feedback.pause_reporter(
             session, dispatcher, report.id, days=9, reason="Tin giả.", at=factories.NOON
         )
         feedback.appeal(session, actor, pause.id, text="Tin thật.", at=factories.NOON)

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select
 
-from models import AuditEvent, InboxMessage, Report, ReporterBlock
+from models import AuditEvent, InboxMessage, Report, ReporterPause
 from services import feedback, permissions
-from services.feedback.blocks import (
-    AlreadyBlocked,
-    BlockNotYours,
-    BlockUnlikely,
+from services.feedback.pauses import (
+    PausedAlready,
+    PausesNotYours,
+    PauseUnlikely,
+    PausingNotYours,
     ReporterUnknown,
 )
-from services.feedback.pauses import PausesNotYours
 from services.feedback.reports import ReporterBlocked
 from services.permissions import Action
 from tests import factories
@@ -34,8 +34,8 @@ def dispatcher(session):
     return factories.a_staff(session).actor
 
 
-def block(session, actor, report, days=7, reason="Lời lẽ xúc phạm.", at=NOON):
-    made = feedback.block_reporter(session, actor, report.id, days=days, reason=reason, at=at)
+def have_pause(session, actor, report, days=7, reason="Lời lẽ xúc phạm.", at=NOON):
+    made = feedback.pause_reporter(session, actor, report.id, days=days, reason=reason, at=at)
     session.commit()
     return made
 
@@ -52,13 +52,13 @@ def send(client, headers, key="a key"):
 def test_who_has_to_pause_is_told_until_when_why_and_how_to_appeal(
     client, session, headers, report, dispatcher
 ):
-    block(session, dispatcher, report, days=3)
+    have_pause(session, dispatcher, report, days=3)
 
     answer = send(client, headers)
 
     assert (answer.status_code, answer.json["code"]) == (403, "reporter_blocked")
     assert answer.json["until"] == "2026-11-26T03:00:00Z"
-    (made,) = session.scalars(select(ReporterBlock))
+    (made,) = session.scalars(select(ReporterPause))
     assert answer.json["pause_id"] == str(made.id)
     assert answer.json["appeal"] == {
         "method": "POST",
@@ -74,7 +74,7 @@ def test_who_has_to_pause_is_told_until_when_why_and_how_to_appeal(
 
 
 def test_the_pause_ends_by_itself(client, session, headers, report, dispatcher, clock):
-    block(session, dispatcher, report, days=1)
+    have_pause(session, dispatcher, report, days=1)
     clock.forward(hours=23, minutes=59)
     before = send(client, headers)
     clock.forward(minutes=1)
@@ -83,7 +83,7 @@ def test_the_pause_ends_by_itself(client, session, headers, report, dispatcher, 
 
 
 def test_the_pause_is_lifted_and_told(client, session, citizen, headers, report, dispatcher):
-    pause = block(session, dispatcher, report)
+    pause = have_pause(session, dispatcher, report)
 
     lift(session, dispatcher, pause)
 
@@ -93,12 +93,12 @@ def test_the_pause_is_lifted_and_told(client, session, citizen, headers, report,
         "reporter_blocked",
         "pause_lifted",
     ]
-    row = session.scalars(select(ReporterBlock)).one()
+    row = session.scalars(select(ReporterPause)).one()
     assert (row.lifted_at, row.lifted_by_id) == (NOON, dispatcher.id)
 
 
 def test_a_refused_report_uses_up_nothing(client, session, headers, report, dispatcher):
-    pause = block(session, dispatcher, report)
+    pause = have_pause(session, dispatcher, report)
     for number in range(25):
         assert send(client, headers, f"key {number}").status_code == 403
 
@@ -110,7 +110,7 @@ def test_a_refused_report_uses_up_nothing(client, session, headers, report, disp
 def test_a_report_that_was_taken_before_is_found_again(client, session, headers, dispatcher):
     first = send(client, headers)
     sent = session.get_one(Report, uuid.UUID(first.json["id"]))
-    block(session, dispatcher, sent)
+    have_pause(session, dispatcher, sent)
 
     again = send(client, headers)
 
@@ -118,7 +118,7 @@ def test_a_report_that_was_taken_before_is_found_again(client, session, headers,
 
 
 def test_others_are_not_held_up(app, client, session, report, dispatcher):
-    block(session, dispatcher, report)
+    have_pause(session, dispatcher, report)
     stranger = factories.bearer(app, session, factories.a_citizen(session))
 
     assert send(client, stranger).status_code == 201
@@ -126,7 +126,7 @@ def test_others_are_not_held_up(app, client, session, report, dispatcher):
 
 def test_one_may_go_on_with_ones_other_reports(client, session, headers, report, dispatcher):
     factories.resolved(session, report)
-    block(session, dispatcher, report)
+    have_pause(session, dispatcher, report)
 
     rated = client.post(f"/api/v1/reports/{report.id}/rating", json={"score": 1}, headers=headers)
 
@@ -134,16 +134,16 @@ def test_one_may_go_on_with_ones_other_reports(client, session, headers, report,
 
 
 def test_each_deed_is_recorded_by_ids_and_codes(session, report, dispatcher):
-    lift(session, dispatcher, block(session, dispatcher, report))
+    lift(session, dispatcher, have_pause(session, dispatcher, report))
 
     query = select(AuditEvent).where(AuditEvent.action.like("%block_reporter"))
-    blocked, lifted = session.scalars(query.order_by(AuditEvent.id))
-    assert (blocked.actor_id, blocked.subject_id) == (dispatcher.id, report.id)
-    (row,) = session.scalars(select(ReporterBlock))
-    assert blocked.detail == {"days": 7, "block_id": str(row.id)}
-    assert blocked.role == "dispatcher"
+    paused, lifted = session.scalars(query.order_by(AuditEvent.id))
+    assert (paused.actor_id, paused.subject_id) == (dispatcher.id, report.id)
+    (row,) = session.scalars(select(ReporterPause))
+    assert paused.detail == {"days": 7, "block_id": str(row.id)}
+    assert paused.role == "dispatcher"
     assert lifted.action == "report:unblock_reporter"
-    assert "xúc phạm" not in str([blocked.detail, lifted.detail])
+    assert "xúc phạm" not in str([paused.detail, lifted.detail])
 
 
 @pytest.mark.parametrize(
@@ -160,32 +160,32 @@ def test_each_deed_is_recorded_by_ids_and_codes(session, report, dispatcher):
     ],
 )
 def test_a_pause_has_an_end_and_a_reason(session, report, dispatcher, days, reason):
-    with pytest.raises(BlockUnlikely):
-        block(session, dispatcher, report, days, reason)
+    with pytest.raises(PauseUnlikely):
+        have_pause(session, dispatcher, report, days, reason)
 
 
 @pytest.mark.parametrize("days", [1, 90])
 def test_a_pause_may_last_so_long(session, report, dispatcher, days):
-    assert (block(session, dispatcher, report, days).until - NOON).days == days
+    assert (have_pause(session, dispatcher, report, days).until - NOON).days == days
 
 
 def test_nobody_pauses_twice_for_one_report_at_a_time(session, report, dispatcher):
-    block(session, dispatcher, report)
+    have_pause(session, dispatcher, report)
 
-    with pytest.raises(AlreadyBlocked):
-        block(session, dispatcher, report)
+    with pytest.raises(PausedAlready):
+        have_pause(session, dispatcher, report)
 
 
 def test_a_pause_for_another_report_tells_nobody_that_one_person_sent_both(
     client, session, citizen, headers, report, dispatcher
 ):
     other = factories.a_report(session, citizen, hide_reporter=True)
-    short = block(session, dispatcher, report, days=1)
+    short = have_pause(session, dispatcher, report, days=1)
 
-    assert feedback.block_of(session, dispatcher, other, at=NOON) is None
-    long = block(session, dispatcher, other, days=5)
+    assert feedback.pause_of(session, dispatcher, other, at=NOON) is None
+    long = have_pause(session, dispatcher, other, days=5)
 
-    assert feedback.block_of(session, dispatcher, other, at=NOON) == long
+    assert feedback.pause_of(session, dispatcher, other, at=NOON) == long
     assert send(client, headers).json["pause_id"] == str(long.id)
     lift(session, dispatcher, long)
     assert send(client, headers, "again").json["pause_id"] == str(short.id)
@@ -198,14 +198,14 @@ def test_once_the_contact_was_removed_nobody_is_made_to_pause(session, report, d
     session.commit()
 
     with pytest.raises(ReporterUnknown):
-        block(session, dispatcher, report)
-    assert not permissions.can(dispatcher, Action.BLOCK_REPORTER, report)
+        have_pause(session, dispatcher, report)
+    assert not permissions.can(dispatcher, Action.PAUSE_REPORTER, report)
 
 
 def test_who_hid_the_name_can_be_made_to_pause(session, citizen, dispatcher):
     hidden = factories.a_report(session, citizen, hide_reporter=True)
 
-    assert block(session, dispatcher, hidden).report_id == hidden.id
+    assert have_pause(session, dispatcher, hidden).report_id == hidden.id
 
 
 def test_an_author_whom_nobody_knows_cannot_pause(session, report, dispatcher):
@@ -213,8 +213,8 @@ def test_an_author_whom_nobody_knows_cannot_pause(session, report, dispatcher):
     session.commit()
 
     with pytest.raises(ReporterUnknown):
-        block(session, dispatcher, report)
-    assert feedback.block_of(session, dispatcher, report, at=NOON) is None
+        have_pause(session, dispatcher, report)
+    assert feedback.pause_of(session, dispatcher, report, at=NOON) is None
 
 
 @pytest.mark.parametrize("role", ["handler", "leader", "communicator"])
@@ -223,20 +223,20 @@ def test_only_dispatchers_decide_it(session, report, dispatcher, role):
     session.commit()
     department = None if role == "communicator" else "so-xay-dung"
     somebody = factories.a_staff(session, ((role, department),)).actor
-    pause = block(session, dispatcher, report)
+    pause = have_pause(session, dispatcher, report)
 
-    with pytest.raises(BlockNotYours):
-        block(session, somebody, report)
+    with pytest.raises(PausingNotYours):
+        have_pause(session, somebody, report)
     with pytest.raises(PausesNotYours):
         lift(session, somebody, pause)
-    assert feedback.block_of(session, somebody, report, at=NOON) is None
+    assert feedback.pause_of(session, somebody, report, at=NOON) is None
 
 
 def test_a_dispatcher_of_other_places_finds_no_such_report(session, report):
     elsewhere = factories.a_staff(session, places=["02014"]).actor
 
     with pytest.raises(feedback.ReportNotFound):
-        block(session, elsewhere, report)
+        have_pause(session, elsewhere, report)
 
 
 def test_ten_dispatchers_at_once_decide_it_once(committed):
@@ -250,8 +250,8 @@ def test_ten_dispatchers_at_once_decide_it_once(committed):
             own.connection()
             together.wait()
             try:
-                feedback.block_reporter(own, actor, report.id, days=7, reason="x", at=NOON)
-            except AlreadyBlocked:
+                feedback.pause_reporter(own, actor, report.id, days=7, reason="x", at=NOON)
+            except PausedAlready:
                 return False
             return True
 
@@ -263,7 +263,7 @@ def test_ten_dispatchers_at_once_decide_it_once(committed):
 
 
 def test_the_rule_holds_by_whichever_door_a_report_comes(session, citizen, report, dispatcher):
-    block(session, dispatcher, report)
+    have_pause(session, dispatcher, report)
 
     with pytest.raises(ReporterBlocked):
         factories.a_report(session, citizen)
