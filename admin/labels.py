@@ -50,7 +50,14 @@ STEPS = {
     "breach:close": ("Đóng vụ việc", "Đã đóng vụ việc."),
     "pause_reporter": ("Tạm khoá người gửi", "Đã tạm khoá người gửi và báo cho họ biết."),
     "lift_pause": ("Bỏ tạm khoá", "Đã bỏ tạm khoá và báo cho người gửi."),
-    "keep_pause": ("Giữ tạm khoá", "Đã trả lời ý kiến phản đối và báo cho người gửi."),
+    "grant_appeal": (
+        "Chấp nhận phản đối",
+        "Đã chấp nhận ý kiến phản đối và báo cho người gửi.",
+    ),
+    "keep_pause": (
+        "Không chấp nhận phản đối",
+        "Đã trả lời ý kiến phản đối và báo cho người gửi.",
+    ),
     "invite": ("Mời cán bộ", "Đã mời. Người này vào bằng cách đăng nhập Thái Nguyên ID ở mức 2."),
     "rename": ("Lưu họ tên", "Đã lưu họ tên."),
     "add_role": ("Thêm vai trò", "Đã lưu vai trò."),

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +25,8 @@ PAGE = 50
 MOST_TYPED = 4000
 STEPS: dict[str, Callable[..., Any]] = {
     "lift_pause": feedback.lift_pause,
-    "keep_pause": feedback.keep_pause,
+    "grant_appeal": partial(feedback.answer_appeal, granted=True),
+    "keep_pause": partial(feedback.answer_appeal, granted=False),
 }
 
 

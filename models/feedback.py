@@ -223,6 +223,11 @@ class ReporterPause(Base):
     def awaits_answer(self) -> bool:
         return self.appealed_at is not None and self.answered_at is None
 
+    @property
+    def appeal_granted(self) -> bool | None:
+        """Whether the answer to the appeal lifted the pause, be it over or not; None before."""
+        return None if self.answered_at is None else self.lifted_at == self.answered_at
+
 
 class ResumableUpload(Base):
     """A photo that comes in pieces; once all are there, `uploads` has a row of the same id."""

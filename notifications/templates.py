@@ -64,6 +64,11 @@ def _privacy(vi: Text, en: Text) -> Kind:
     return Kind("normal", timedelta(days=7), "privacy", {"vi": vi, "en": en}, _PRIVACY_PUSH)
 
 
+def _pause(vi: Text, en: Text) -> Kind:
+    """Make a kind of news about not being allowed to send reports for a time."""
+    return Kind("normal", timedelta(days=3), "account", {"vi": vi, "en": en}, _ACCOUNT_PUSH)
+
+
 def _account(vi: Text, en: Text) -> Kind:
     """Make a kind of news that the owner of an account should see before somebody else acts."""
     return Kind("urgent", timedelta(days=7), "security", {"vi": vi, "en": en}, _SECURITY_PUSH)
@@ -88,21 +93,21 @@ KINDS: Mapping[str, Kind] = {
     "report_waiting_citizen": _report(
         vi=Text(
             "Cần bạn bổ sung thông tin",
-            "Để xử lý phản ánh {code}, cơ quan xử lý cần bạn bổ sung: {text}",
+            "Để xử lý phản ánh {code}, cơ quan xử lý cần bạn bổ sung:\n{text}",
         ),
         en=Text(
             "More information needed",
-            "To go on with your report {code}, the office asks you: {text}",
+            "To go on with your report {code}, the office asks you:\n{text}",
         ),
         push=_QUESTION_PUSH,
     ),
     "report_resolved": _report(
-        vi=Text("Phản ánh đã được giải quyết", "Kết quả giải quyết phản ánh {code}: {text}"),
-        en=Text("Report resolved", "The outcome of your report {code}: {text}"),
+        vi=Text("Phản ánh đã được giải quyết", "Kết quả giải quyết phản ánh {code}:\n{text}"),
+        en=Text("Report resolved", "The outcome of your report {code}:\n{text}"),
     ),
     "report_rejected": _report(
-        vi=Text("Phản ánh không được tiếp nhận", "Phản ánh {code} không được tiếp nhận: {text}"),
-        en=Text("Report not accepted", "Your report {code} was not accepted: {text}"),
+        vi=Text("Phản ánh không được tiếp nhận", "Phản ánh {code} không được tiếp nhận:\n{text}"),
+        en=Text("Report not accepted", "Your report {code} was not accepted:\n{text}"),
     ),
     "report_reopened": _report(
         vi=Text(
@@ -172,68 +177,70 @@ KINDS: Mapping[str, Kind] = {
             "en": Text(APP_NAME, "The copy of your data that you asked for is ready."),
         },
     ),
-    "reporter_blocked": Kind(
-        lane="normal",
-        ttl=timedelta(days=3),
-        group="account",
-        inbox={
-            "vi": Text(
-                "Tạm ngừng nhận phản ánh từ bạn",
-                "Đến {until}, bạn không gửi được phản ánh mới vì phản ánh {code}. Lý do: {text} "
-                "Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần trong ứng dụng; một cán "
-                "bộ khác sẽ trả lời.",
-            ),
-            "en": Text(
-                "No reports are taken from you for a time",
-                "Until {until} you cannot send new reports, because of your report {code}. The "
-                "reason: {text} If you do not agree, you may appeal once in the app; somebody else "
-                "than who decided this will answer.",
-            ),
-        },
-        push=_ACCOUNT_PUSH,
+    "reporter_blocked": _pause(
+        vi=Text(
+            "Tạm ngừng nhận phản ánh từ bạn",
+            "Bạn bị tạm khóa đến {until}: trong thời gian này bạn không gửi được phản ánh mới. "
+            "Phản ánh liên quan: {code}. Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần "
+            "trong ứng dụng; một cán bộ khác sẽ trả lời. Lý do:\n{text}",
+        ),
+        en=Text(
+            "No reports are taken from you for a time",
+            "Until {until} you cannot send new reports, because of your report {code}. If you do "
+            "not agree, you may appeal once in the app; somebody else than who decided this will "
+            "answer. The reason:\n{text}",
+        ),
     ),
     # Only letters from before pauses were ended with a reason have it.
-    "reporter_unblocked": Kind(
-        lane="normal",
-        ttl=timedelta(days=3),
-        group="account",
-        inbox={
-            "vi": Text("Bạn gửi lại được phản ánh", "Việc tạm ngừng nhận phản ánh đã chấm dứt."),
-            "en": Text("You can send reports again", "The pause for your reports has ended."),
-        },
-        push=_ACCOUNT_PUSH,
+    "reporter_unblocked": _pause(
+        vi=Text("Bạn gửi lại được phản ánh", "Việc tạm ngừng nhận phản ánh đã chấm dứt."),
+        en=Text("You can send reports again", "The pause for your reports has ended."),
     ),
-    "pause_lifted": Kind(
-        lane="normal",
-        ttl=timedelta(days=3),
-        group="account",
-        inbox={
-            "vi": Text(
-                "Đã bỏ tạm khoá",
-                "Việc tạm ngừng nhận phản ánh từ bạn vì phản ánh {code} đã chấm dứt. {text}",
-            ),
-            "en": Text(
-                "A pause has ended",
-                "The pause for your reports, because of your report {code}, has ended. {text}",
-            ),
-        },
-        push=_ACCOUNT_PUSH,
+    "pause_lifted": _pause(
+        vi=Text(
+            "Đã bỏ tạm khóa",
+            "Việc tạm khóa đã chấm dứt trước thời hạn. Phản ánh liên quan: {code}. Lý do:\n{text}",
+        ),
+        en=Text(
+            "A pause has ended",
+            "A pause has ended early. It concerned your report {code}. The reason:\n{text}",
+        ),
     ),
-    "pause_kept": Kind(
-        lane="normal",
-        ttl=timedelta(days=3),
-        group="account",
-        inbox={
-            "vi": Text(
-                "Ý kiến phản đối không được chấp nhận",
-                "Việc tạm ngừng nhận phản ánh từ bạn vì phản ánh {code} được giữ nguyên: {text}",
-            ),
-            "en": Text(
-                "Your appeal was not granted",
-                "The pause for your reports, because of your report {code}, stays: {text}",
-            ),
-        },
-        push=_ACCOUNT_PUSH,
+    "appeal_granted": _pause(
+        vi=Text(
+            "Ý kiến phản đối được chấp nhận",
+            "Ý kiến phản đối của bạn được chấp nhận và việc tạm khóa đã chấm dứt. Phản ánh liên "
+            "quan: {code}. Trả lời:\n{text}",
+        ),
+        en=Text(
+            "Your appeal was granted",
+            "Your appeal was granted and the pause has ended. It concerned your report {code}. "
+            "The answer:\n{text}",
+        ),
+    ),
+    "appeal_granted_late": _pause(
+        vi=Text(
+            "Ý kiến phản đối được chấp nhận",
+            "Ý kiến phản đối của bạn được chấp nhận, nhưng việc tạm khóa đã hết hạn trước khi có "
+            "trả lời. Phản ánh liên quan: {code}. Trả lời:\n{text}",
+        ),
+        en=Text(
+            "Your appeal was granted",
+            "Your appeal was granted, but the pause had run out before it was answered. It "
+            "concerned your report {code}. The answer:\n{text}",
+        ),
+    ),
+    "pause_kept": _pause(
+        vi=Text(
+            "Ý kiến phản đối không được chấp nhận",
+            "Ý kiến phản đối của bạn về việc tạm khóa không được chấp nhận. Phản ánh liên quan: "
+            "{code}. Trả lời:\n{text}",
+        ),
+        en=Text(
+            "Your appeal was not granted",
+            "Your appeal against the pause was not granted. It concerned your report {code}. The "
+            "answer:\n{text}",
+        ),
     ),
     "security_session_revoked": Kind(
         lane="urgent",
@@ -268,28 +275,28 @@ KINDS: Mapping[str, Kind] = {
     "data_request_accepted": _privacy(
         vi=Text(
             "Yêu cầu về dữ liệu cá nhân được chấp nhận",
-            "Yêu cầu của bạn được chấp nhận và sẽ được thực hiện chậm nhất lúc {due}. {text}",
+            "Yêu cầu của bạn được chấp nhận và sẽ được thực hiện chậm nhất lúc {due}.\n{text}",
         ),
         en=Text(
             "Request about your data accepted",
-            "Your request was accepted and will be carried out by {due} at the latest. {text}",
+            "Your request was accepted and will be carried out by {due} at the latest.\n{text}",
         ),
     ),
     "data_request_refused": _privacy(
         vi=Text(
             "Yêu cầu về dữ liệu cá nhân không được chấp nhận",
-            "Yêu cầu của bạn không được chấp nhận: {text}",
+            "Yêu cầu của bạn không được chấp nhận:\n{text}",
         ),
-        en=Text("Request about your data refused", "Your request was refused: {text}"),
+        en=Text("Request about your data refused", "Your request was refused:\n{text}"),
     ),
     "data_request_extended": _privacy(
         vi=Text(
             "Gia hạn yêu cầu về dữ liệu cá nhân",
-            "Việc thực hiện yêu cầu của bạn cần thêm thời gian, chậm nhất đến {due}: {text}",
+            "Việc thực hiện yêu cầu của bạn cần thêm thời gian, chậm nhất đến {due}:\n{text}",
         ),
         en=Text(
             "More time for your request about your data",
-            "Carrying out your request takes longer, until {due} at the latest: {text}",
+            "Carrying out your request takes longer, until {due} at the latest:\n{text}",
         ),
     ),
     "data_request_third_party": _privacy(
@@ -305,9 +312,9 @@ KINDS: Mapping[str, Kind] = {
     "data_request_done": _privacy(
         vi=Text(
             "Đã thực hiện yêu cầu về dữ liệu cá nhân",
-            "Yêu cầu của bạn đã được thực hiện: {text}",
+            "Yêu cầu của bạn đã được thực hiện:\n{text}",
         ),
-        en=Text("Request about your data carried out", "Your request was carried out: {text}"),
+        en=Text("Request about your data carried out", "Your request was carried out:\n{text}"),
     ),
     "child_confirmed": _privacy(
         vi=Text(
@@ -322,11 +329,11 @@ KINDS: Mapping[str, Kind] = {
     "child_refused": _privacy(
         vi=Text(
             "Quan hệ với trẻ không được xác nhận",
-            "Quan hệ với trẻ mà bạn đã khai không được xác nhận: {text}",
+            "Quan hệ với trẻ mà bạn đã khai không được xác nhận:\n{text}",
         ),
         en=Text(
             "Relation to a child not confirmed",
-            "Your relation to the child you named was not confirmed: {text}",
+            "Your relation to the child you named was not confirmed:\n{text}",
         ),
     ),
     "child_grew_up": _privacy(
@@ -405,7 +412,8 @@ def render(kind: str, locale: str, **facts: str) -> Text:
         KeyError: The kind is unknown or one of its facts is missing; both are our mistakes.
     """
     template = _in(KINDS[kind].inbox, locale)
-    return Text(template.title.format(**facts), template.text.format(**facts))
+    # What people typed comes last, and may be nothing.
+    return Text(template.title.format(**facts), template.text.format(**facts).rstrip())
 
 
 def push_text(kind: str, locale: str) -> Text:

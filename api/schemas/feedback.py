@@ -157,6 +157,13 @@ class ReopeningIn(Input):
     )
 
 
+GRANTED = "Null until the appeal is answered."
+LIFTED = (
+    "When the pause was ended early; later than `until` where an appeal was granted after the "
+    "pause had run out."
+)
+
+
 class PauseOut(Output):
     """For so long I can send no reports, and what became of it."""
 
@@ -165,12 +172,13 @@ class PauseOut(Output):
     reason = fields.String()
     since = Moment(attribute="created_at")
     until = Moment()
-    lifted_at = Moment(allow_none=True)
+    lifted_at = Moment(allow_none=True, metadata={"description": LIFTED})
     lift_reason = fields.String(allow_none=True)
     appealed_at = Moment(allow_none=True)
     appeal = fields.String(allow_none=True)
     answered_at = Moment(allow_none=True)
     answer = fields.String(allow_none=True)
+    appeal_granted = fields.Boolean(allow_none=True, metadata={"description": GRANTED})
 
 
 class AppealIn(Input):
@@ -186,18 +194,23 @@ class StaffPauseOut(Output):
     blocked_by = fields.String(attribute="blocked_by.name")
     since = Moment(attribute="created_at")
     until = Moment()
-    lifted_at = Moment(allow_none=True)
+    lifted_at = Moment(allow_none=True, metadata={"description": LIFTED})
     lift_reason = fields.String(allow_none=True)
     appealed_at = Moment(allow_none=True)
     appeal = fields.String(allow_none=True)
     answered_at = Moment(allow_none=True)
     answer = fields.String(allow_none=True)
+    appeal_granted = fields.Boolean(allow_none=True, metadata={"description": GRANTED})
 
 
 class PauseReasonIn(Input):
     reason = string(
         1, 1000, required=True, metadata={"description": "The person who has to pause reads it."}
     )
+
+
+class AppealAnswerIn(PauseReasonIn):
+    granted = fields.Boolean(load_default=False)
 
 
 class PublicQuery(PageQuery):

@@ -29,6 +29,7 @@ class Deed(enum.StrEnum):
     REPORT_PAUSE_REPORTER = "report:block_reporter"
     REPORT_LIFT_PAUSE = "report:unblock_reporter"
     REPORT_APPEAL_PAUSE = "report:appeal_pause"
+    REPORT_GRANT_APPEAL = "report:grant_appeal"
     REPORT_KEEP_PAUSE = "report:keep_pause"
     SESSION_START = "session:start"
     SESSION_ALARM = "session:alarm"
@@ -103,6 +104,10 @@ _TITLES = {
         "Ended the pause of a reporter",
     ),
     Deed.REPORT_APPEAL_PAUSE: ("Phản đối việc tạm khoá", "Appealed against a pause"),
+    Deed.REPORT_GRANT_APPEAL: (
+        "Chấp nhận phản đối về lần tạm khóa đã hết hạn",
+        "Granted an appeal against a pause that had run out",
+    ),
     Deed.REPORT_KEEP_PAUSE: (
         "Giữ việc tạm khoá sau khi xem ý kiến phản đối",
         "Kept a pause after an appeal",

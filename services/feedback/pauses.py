@@ -241,7 +241,7 @@ def may_decide(actor: Actor, pause: ReporterPause) -> bool:
 def lift_pause(
     session: Session, actor: Actor, pause_id: uuid.UUID, *, reason: str, at: dt.datetime
 ) -> ReporterPause:
-    """End a pause early and tell the citizen why; an open appeal is answered by it.
+    """End a pause early and tell the citizen why; an open appeal is granted by it.
 
     Raises:
         PausesNotYours, PauseNotFound, PauseWordsNeeded, PauseOver, OwnPause
@@ -252,16 +252,23 @@ def lift_pause(
     if not may_decide(actor, found):
         raise OwnPause
     if found.awaits_answer:
-        found.answer, found.answered_at, found.answered_by_id = words, at, actor.id
-    found.lifted_at, found.lifted_by_id, found.lift_reason = at, actor.id, words
-    _note(session, actor, found, audit.Deed.REPORT_LIFT_PAUSE, "pause_lifted", words, at=at)
+        _answer(session, actor, found, words, granted=True, at=at)
+    else:
+        _end(actor, found, words, at=at)
+        _note(session, actor, found, audit.Deed.REPORT_LIFT_PAUSE, "pause_lifted", words, at=at)
     return found
 
 
-def keep_pause(
-    session: Session, actor: Actor, pause_id: uuid.UUID, *, reason: str, at: dt.datetime
+def answer_appeal(
+    session: Session,
+    actor: Actor,
+    pause_id: uuid.UUID,
+    *,
+    granted: bool,
+    reason: str,
+    at: dt.datetime,
 ) -> ReporterPause:
-    """Answer the appeal against a pause that stays, and tell the citizen why.
+    """Grant an appeal or not, and tell the citizen why; a pause that still runs ends when granted.
 
     Raises:
         PausesNotYours, PauseNotFound, PauseWordsNeeded, NoAppealOpen, OwnPause
@@ -271,8 +278,7 @@ def keep_pause(
         raise NoAppealOpen
     if not may_decide(actor, found):
         raise OwnPause
-    found.answer, found.answered_at, found.answered_by_id = words, at, actor.id
-    _note(session, actor, found, audit.Deed.REPORT_KEEP_PAUSE, "pause_kept", words, at=at)
+    _answer(session, actor, found, words, granted=granted, at=at)
     return found
 
 
@@ -319,6 +325,31 @@ def _locked(session: Session, query: Select[ReporterPause], pause_id: uuid.UUID)
     if found is None:
         raise PauseNotFound
     return found
+
+
+def _answer(
+    session: Session,
+    actor: Actor,
+    pause: ReporterPause,
+    words: str,
+    *,
+    granted: bool,
+    at: dt.datetime,
+) -> None:
+    if not granted:
+        deed, kind = audit.Deed.REPORT_KEEP_PAUSE, "pause_kept"
+    elif _runs(pause, at):
+        deed, kind = audit.Deed.REPORT_LIFT_PAUSE, "appeal_granted"
+    else:
+        deed, kind = audit.Deed.REPORT_GRANT_APPEAL, "appeal_granted_late"
+    pause.answer, pause.answered_at, pause.answered_by_id = words, at, actor.id
+    if granted:
+        _end(actor, pause, words, at=at)
+    _note(session, actor, pause, deed, kind, words, at=at)
+
+
+def _end(actor: Actor, pause: ReporterPause, words: str, *, at: dt.datetime) -> None:
+    pause.lifted_at, pause.lifted_by_id, pause.lift_reason = at, actor.id, words
 
 
 def _runs(pause: ReporterPause, at: dt.datetime) -> bool:

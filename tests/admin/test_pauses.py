@@ -1,5 +1,7 @@
 """The pages of those who have to pause: what is shown to whom, and what is offered."""
 
+import re
+
 import pytest
 
 from services import feedback
@@ -76,6 +78,26 @@ def test_an_appeal_is_shown_and_answered_by_somebody_else(desk, session, citizen
         assert told in page
     assert 'value="keep_pause"' not in page
     assert 'value="lift_pause"' in page
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_appeal_is_granted_on_its_page_also_when_the_pause_has_run_out(
+    desk, session, citizen, clock, pause, late
+):
+    appeal(session, citizen, pause)
+    clock.forward(days=8 if late else 1)
+    somebody = desk()
+    address = f"{HOME}/{pause.id}"
+    page = somebody.page(address)
+    assert re.findall(r'name="step" value="(\w+)"', page) == ["grant_appeal", "keep_pause"]
+    assert ("chấm dứt ngay" in page) != late
+
+    done = somebody.post(address, step="grant_appeal", reason="Đã xem lại.")
+
+    page = somebody.page(done.headers["Location"])
+    for told in ("Đã chấp nhận ý kiến phản đối", "Đã xem lại.", "Không còn gì để quyết định."):
+        assert told in page
+    assert ("<dt>Bỏ tạm khóa" in page) != late
 
 
 def test_a_pause_is_ended_with_a_reason(desk, pause):

@@ -44,6 +44,10 @@ def appealed(session, citizen, pause):
     return pause
 
 
+def refuse(session, actor, pause, at=NOON):
+    feedback.answer_appeal(session, actor, pause.id, granted=False, reason="x", at=at)
+
+
 def deeds(session) -> list[tuple[str, str | None]]:
     query = select(AuditEvent).where(AuditEvent.action.like("%pause%"))
     return [(each.action, each.role) for each in session.scalars(query.order_by(AuditEvent.id))]
@@ -155,7 +159,7 @@ def test_a_pause_that_is_over_is_listed_while_its_appeal_waits(session, appealed
     colleague = factories.a_staff(session).actor
 
     assert feedback.pauses(session, colleague, limit=10, at=appealed.until) == [appealed]
-    feedback.keep_pause(session, colleague, appealed.id, reason="Đúng.", at=appealed.until)
+    refuse(session, colleague, appealed, at=appealed.until)
     session.commit()
     assert feedback.pauses(session, colleague, limit=10, at=appealed.until) == []
 
@@ -171,6 +175,7 @@ def test_somebody_else_keeps_the_pause_and_says_why(
     )
 
     assert (answer.status_code, answer.json["answer"]) == (200, "Lời lẽ vẫn vậy.")
+    assert answer.json["appeal_granted"] is False
     assert deeds(session)[-1] == ("report:keep_pause", role)
     assert factories.inbox_kinds(session, citizen)[-1] == "pause_kept"
     letter = client.get("/api/v1/me/inbox", headers=headers).json["items"][0]
@@ -194,9 +199,45 @@ def test_an_administrator_ends_the_pause_by_which_the_appeal_is_answered(
     assert (answer.json["answer"], answer.json["lift_reason"]) == ("Phản đối đúng.",) * 2
     session.refresh(appealed)
     assert (appealed.answered_by_id, appealed.lifted_by_id) == (administrator.id,) * 2
-    assert factories.inbox_kinds(session, citizen)[-1] == "pause_lifted"
+    assert factories.inbox_kinds(session, citizen)[-1] == "appeal_granted"
     event = session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc())).first()
     assert (event.action, event.role) == ("report:unblock_reporter", "administrator")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_appeal_is_granted_whether_or_not_its_pause_still_runs(
+    app, client, session, clock, citizen, appealed, late
+):
+    clock.forward(days=7 if late else 6)
+    headers = factories.bearer(app, session, citizen)
+    colleague = factories.bearer(app, session, factories.a_staff(session))
+    answer = {"granted": True, "reason": "Bạn nói đúng."}
+
+    granted = client.post(f"{THEIRS}/{appealed.id}/answer", json=answer, headers=colleague)
+    again = client.post(f"{THEIRS}/{appealed.id}/answer", json=answer, headers=colleague)
+
+    assert granted.status_code == 200, granted.json
+    assert granted.json["appeal_granted"] is True
+    assert (again.status_code, again.json["code"]) == (409, "no_appeal_open")
+    (mine,) = client.get(MINE, headers=headers).json["items"]
+    assert (mine["appeal_granted"], mine["answer"]) == (True, "Bạn nói đúng.")
+    letter = client.get("/api/v1/me/inbox", headers=headers).json["items"][0]
+    assert letter["kind"] == ("appeal_granted_late" if late else "appeal_granted")
+    assert letter["text"].endswith("\nBạn nói đúng.")
+    assert ("đã hết hạn" in letter["text"]) == late
+    event = session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc())).first()
+    assert event.action == ("report:grant_appeal" if late else "report:unblock_reporter")
+    assert feedback.pauses(session, factories.a_staff(session).actor, limit=10, at=clock.now) == []
+
+
+def test_a_pause_that_ends_after_its_appeal_was_refused_grants_it_not(session, clock, appealed):
+    colleague = factories.a_staff(session).actor
+    refuse(session, colleague, appealed)
+    clock.forward(minutes=1)
+    feedback.lift_pause(session, colleague, appealed.id, reason="x", at=clock.now)
+
+    assert appealed.appeal_granted is False
+    assert appealed.lifted_at == clock.now
 
 
 def test_whoever_made_the_pause_does_not_decide_on_the_appeal(app, client, session, maker, pause):
@@ -223,14 +264,14 @@ def test_what_is_over_or_answered_is_not_decided_again(session, appealed):
     with pytest.raises(PauseOver):
         feedback.lift_pause(session, colleague, appealed.id, reason="x", at=NOON)
     with pytest.raises(NoAppealOpen):
-        feedback.keep_pause(session, colleague, appealed.id, reason="x", at=NOON)
+        refuse(session, colleague, appealed)
 
 
 def test_nobody_keeps_a_pause_against_which_nobody_appealed(session, pause):
     colleague = factories.a_staff(session).actor
 
     with pytest.raises(NoAppealOpen):
-        feedback.keep_pause(session, colleague, pause.id, reason="x", at=NOON)
+        refuse(session, colleague, pause)
 
 
 @pytest.mark.parametrize("deed", ["answer", "lifting"])
@@ -274,27 +315,29 @@ def test_two_who_decide_at_once_decide_it_once(committed):
 
     def decide(numbered):
         number, actor = numbered
-        deed = feedback.lift_pause if number % 2 else feedback.keep_pause
         with committed.transaction() as own:
             own.connection()
             together.wait()
             try:
-                deed(own, actor, pause.id, reason="x", at=NOON)
+                if number % 2:
+                    feedback.lift_pause(own, actor, pause.id, reason="x", at=NOON)
+                else:
+                    refuse(own, actor, pause)
             except (NoAppealOpen, PauseOver):
                 return None
-            return deed.__name__
+            return "lifted" if number % 2 else "kept"
 
     with ThreadPoolExecutor(6) as threads:
         done = [name for name in threads.map(decide, enumerate(colleagues)) if name]
     # Who keeps it comes first or not at all; it may be ended afterwards, once.
-    assert done.count("keep_pause") <= 1
-    assert done.count("lift_pause") == 1
+    assert done.count("kept") <= 1
+    assert done.count("lifted") == 1
     with committed.sessions() as own:
         kinds = factories.inbox_kinds(own, citizen)
-        assert sorted(kinds).count("pause_lifted") == 1
+        assert len({"pause_lifted", "appeal_granted"} & set(kinds)) == 1
         assert own.scalars(select(ReporterPause)).one().answered_at == NOON
 
 
 def test_who_made_it_is_refused_by_name(session, appealed, maker):
     with pytest.raises(OwnPause):
-        feedback.keep_pause(session, maker.actor, appealed.id, reason="x", at=NOON)
+        refuse(session, maker.actor, appealed)

@@ -70,6 +70,19 @@ def test_a_locale_is_read_by_its_language_and_vietnamese_is_the_fallback(locale,
     assert push_text("report_closed", locale) == push_text("report_closed", spoken)
 
 
+@pytest.mark.parametrize(("kind", "locale"), PARTS)
+def test_what_people_typed_stands_last_on_lines_of_its_own(kind, locale):
+    text = KINDS[kind].inbox[locale].text
+
+    assert "{text}" not in text or text.endswith((".\n{text}", ":\n{text}"))
+
+
+def test_an_answer_without_words_leaves_no_empty_line():
+    text = render("data_request_accepted", "vi", **FACTS | {"text": ""}).text
+
+    assert text.endswith(f"{FACTS['due']}.")
+
+
 def test_a_missing_fact_is_an_error_and_not_a_hole_in_the_text():
     with pytest.raises(KeyError):
         render("report_received", "vi")

@@ -10,6 +10,7 @@ from api.openapi import fails
 from api.paging import CursorInvalid
 from api.schemas.base import PageQuery, page_of
 from api.schemas.feedback import (
+    AppealAnswerIn,
     DepartmentsOut,
     PauseReasonIn,
     QueueQuery,
@@ -176,7 +177,7 @@ def pauses(asked: dict[str, Any]) -> Any:
 @blp.response(200, StaffPauseOut)
 @fails(PausesNotYours, PauseNotFound, PauseWordsNeeded, PauseOver, OwnPause)
 def lift_pause(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
-    """End a pause early, which answers an open appeal
+    """End a pause early, which grants an open appeal
 
     While an appeal waits, not by who made the pause.
     """
@@ -185,10 +186,13 @@ def lift_pause(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
 
 
 @blp.post("/pauses/<uuid:pause_id>/answer")
-@blp.arguments(PauseReasonIn)
+@blp.arguments(AppealAnswerIn)
 @blp.response(200, StaffPauseOut)
 @fails(PausesNotYours, PauseNotFound, PauseWordsNeeded, NoAppealOpen, OwnPause)
-def keep_pause(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
-    """Answer an appeal and keep the pause; not by who made it"""
+def answer_appeal(asked: dict[str, Any], pause_id: uuid.UUID) -> Any:
+    """Answer an appeal: grant it, which ends a pause that still runs, or keep the pause
+
+    Not by who made the pause. An appeal is answered also when its pause has run out.
+    """
     with current.db.transaction() as session:
-        return feedback.keep_pause(session, auth.actor(), pause_id, at=current.now(), **asked)
+        return feedback.answer_appeal(session, auth.actor(), pause_id, at=current.now(), **asked)
