@@ -74,6 +74,29 @@ class ReporterBlocked(Forbidden):
         "Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần trong ứng dụng."
     )
 
+    @property
+    def code(self) -> str:
+        """One for all, whatever became of an appeal: the app has one page for it."""
+        return "reporter_blocked"
+
+
+class AppealWaits(ReporterBlocked):
+    """No reports are taken from you until {local_time}; your appeal waits for an answer."""
+
+    vi = (
+        "Bạn tạm thời không gửi được phản ánh đến {local_time}. "
+        "Ý kiến phản đối của bạn đang chờ trả lời."
+    )
+
+
+class AppealAnswered(ReporterBlocked):
+    """No reports are taken from you until {local_time}; your appeal was answered."""
+
+    vi = (
+        "Bạn tạm thời không gửi được phản ánh đến {local_time}. "
+        "Ý kiến phản đối của bạn đã được trả lời."
+    )
+
 
 class DescriptionBlank(Invalid):
     """The description says nothing."""
@@ -116,12 +139,7 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         UnknownPlace, uploads.UploadsUnusable, limits.RateLimited
     """
     if pause := running_pause(session, actor.id, at=at):
-        raise ReporterBlocked(
-            local_time=calendar.local_time(pause.until),
-            until=pause.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            pause_id=str(pause.id),
-            appeal={"method": "POST", "path": APPEALS.format(pause.id)},
-        )
+        raise _refusal(pause)
     limits.take(session, f"report:{actor.id}", limit=PER_HOUR, window=dt.timedelta(hours=1), at=at)
     category = open_category(session, draft.category)
     description = tidy(draft.description)
@@ -175,6 +193,17 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
         code=report.code,
     )
     return load(session, actor, Report.id == report.id)
+
+
+def _refusal(pause: ReporterPause) -> ReporterBlocked:
+    facts: dict[str, Any] = {
+        "local_time": calendar.local_time(pause.until),
+        "until": pause.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "pause_id": str(pause.id),
+    }
+    if pause.appealed_at is None:
+        return ReporterBlocked(**facts, appeal={"method": "POST", "path": APPEALS.format(pause.id)})
+    return AppealWaits(**facts) if pause.awaits_answer else AppealAnswered(**facts)
 
 
 def running(at: dt.datetime) -> ColumnElement[bool]:

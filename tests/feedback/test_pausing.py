@@ -73,6 +73,28 @@ def test_who_has_to_pause_is_told_until_when_why_and_how_to_appeal(
     assert session.scalar(select(func.count()).select_from(Report)) == 1
 
 
+def test_who_has_appealed_is_told_what_became_of_it_and_offered_no_other(
+    client, session, citizen, headers, report, dispatcher
+):
+    made = have_pause(session, dispatcher, report)
+    actor = factories.citizen_actor(citizen)
+    feedback.appeal(session, actor, made.id, text="Tôi phản đối.", at=NOON)
+    session.commit()
+
+    waiting = send(client, headers)
+    colleague = factories.a_staff(session).actor
+    feedback.answer_appeal(session, colleague, made.id, granted=False, reason="x", at=NOON)
+    session.commit()
+    answered = send(client, headers | {"Accept-Language": "en"})
+
+    for answer in (waiting, answered):
+        assert (answer.status_code, answer.json["code"]) == (403, "reporter_blocked")
+        assert answer.json["pause_id"] == str(made.id)
+        assert "appeal" not in answer.json
+    assert "đang chờ trả lời" in waiting.json["detail"]
+    assert "your appeal was answered" in answered.json["detail"]
+
+
 def test_the_pause_ends_by_itself(client, session, headers, report, dispatcher, clock):
     have_pause(session, dispatcher, report, days=1)
     clock.forward(hours=23, minutes=59)
