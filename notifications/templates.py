@@ -372,6 +372,19 @@ KINDS: Mapping[str, Kind] = {
             "child has been deleted.",
         ),
     ),
+    "consents_withdrawn": _privacy(
+        vi=Text(
+            "Sự đồng ý đã được rút lại theo yêu cầu",
+            "Theo yêu cầu của bạn, sự đồng ý cho các mục đích sau đã được rút lại: {purposes_vi}. "
+            "Bạn xem được từng mục đích ở trang đồng ý.",
+        ),
+        en=Text(
+            "Consent withdrawn as you asked",
+            "As you asked, your consent has been withdrawn for: {purposes_en}. The page of "
+            "consents shows each purpose.",
+        ),
+    ),
+    # Only letters from before the purposes were named have it.
     "consent_withdrawn": _privacy(
         vi=Text(
             "Sự đồng ý đã được rút lại theo yêu cầu",

@@ -18,6 +18,7 @@ from services import audit, notifications
 from services.errors import Invalid
 from services.permissions import Actor, Grant
 from services.privacy import consents, erasure, export, guardians
+from services.privacy.purposes import Purpose, wording
 
 EXPORT = "export"
 DELETION = "deletion"
@@ -95,13 +96,24 @@ def carry_out(
         _tell(session, request, "child_ended", at=at)
     else:
         purpose = does.partition(":")[2]
-        for row in consents.running(session, citizen_id):
-            if purpose in {"", row.purpose}:
-                consents.withdraw(session, row, actor=actor, by=by, at=at)
-        _tell(session, request, "consent_withdrawn", at=at)
+        ended = [
+            row for row in consents.running(session, citizen_id) if purpose in {"", row.purpose}
+        ]
+        for row in ended:
+            consents.withdraw(session, row, actor=actor, by=by, at=at)
+        # In both languages, since a letter is read in the language of its reader's moment.
+        named = {
+            f"purposes_{locale}": "; ".join(
+                wording(Purpose(row.purpose), locale).title for row in ended
+            )
+            for locale in ("vi", "en")
+        }
+        _tell(session, request, "consents_withdrawn", at=at, **named)
 
 
-def _tell(session: Session, request: DataRequest, kind: str, *, at: dt.datetime) -> None:
+def _tell(
+    session: Session, request: DataRequest, kind: str, *, at: dt.datetime, **facts: str
+) -> None:
     notifications.tell(
-        session, request.citizen_id, kind, subject=("data_request", request.id), at=at
+        session, request.citizen_id, kind, subject=("data_request", request.id), at=at, **facts
     )

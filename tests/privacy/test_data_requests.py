@@ -17,6 +17,7 @@ from models import (
     DataRequestState,
     InboxMessage,
 )
+from services import notifications
 from services.errors import Forbidden, Stale
 from services.privacy import consents, desk, export, remedies, requests
 from services.privacy.desk import (
@@ -27,6 +28,7 @@ from services.privacy.desk import (
     UnknownRequest,
     WordsNeeded,
 )
+from services.privacy.purposes import Purpose, wording
 from services.privacy.remedies import RemedyNotChosen, RemedyNotOffered
 from services.privacy.requests import Wish
 from tests import factories
@@ -723,7 +725,21 @@ def test_a_consent_is_withdrawn_by_purpose_or_with_all_others(
     events = session.scalars(query).all()
     assert {event.actor_id for event in events} == {administrator.id}
     assert len(events) == 2 - len(left)
-    assert "consent_withdrawn" in factories.inbox_kinds(session, citizen)
+    actor = factories.citizen_actor(citizen)
+    letters = {
+        locale: next(
+            letter
+            for letter in notifications.inbox(
+                session.connection(), actor, locale=locale, before=None, limit=10
+            )
+            if letter.kind == "consents_withdrawn"
+        )
+        for locale in ("vi", "en")
+    }
+    for purpose in ("research", "campaign_messages"):
+        for locale, letter in letters.items():
+            told = wording(Purpose(purpose), locale).title in letter.text
+            assert told == (purpose not in left)
     finish = select(AuditEvent.detail).where(AuditEvent.action == "data_request:finish")
     assert session.scalar(finish) == {"state": "done", "does": does}
 
