@@ -9,7 +9,7 @@ from flask import Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.current import current
-from services import identity
+from services import feedback, identity
 from services.errors import Forbidden, Unauthenticated
 from services.identity import AdminVisit
 
@@ -114,7 +114,12 @@ def _known() -> AdminVisit | None:
     # Reading keeps nothing, so the time of the last visit stays as it was.
     opened = current.db.reading() if request.endpoint in BACKGROUND else current.db.transaction()
     with opened as session:
-        return identity.visit_admin(session, found, at=current.now())
+        visit = identity.visit_admin(session, found, at=current.now())
+        # Here, where a transaction is open anyway: the navigation of every page shows it, also of
+        # one that tells of a failure.
+        if visit is not None and request.endpoint not in BACKGROUND:
+            g.open_appeals = feedback.open_appeals(session, visit.actor)
+    return visit
 
 
 def _is_our_form(visit: AdminVisit) -> bool:

@@ -77,6 +77,7 @@ def render(template: str, **context: Any) -> str:
         actor=actor,
         navigation=navigation(actor) if actor else [],
         is_here=is_here,
+        open_appeals=g.get("open_appeals", 0),
         csrf=door.csrf_token() if visit else None,
         # The pages work without it, only less lively.
         has_htmx=HTMX.is_file(),

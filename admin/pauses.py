@@ -11,6 +11,7 @@ from flask import Blueprint, Response, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from admin import door, forms, page
+from api import paging
 from api.current import current
 from services import feedback, permissions
 from services.errors import DomainError, NotFound
@@ -35,15 +36,19 @@ def index() -> Response:
     actor, now = door.visit().actor, current.now()
     with current.db.reading() as session:
         found = feedback.pauses(
-            session, actor, before=forms.an_id("before"), limit=PAGE + 1, at=now
+            session,
+            actor,
+            after=paging.after(request.args.get("cursor") or None),
+            limit=PAGE + 1,
+            at=now,
         )
-    shown = found[:PAGE]
+    shown = paging.page(found, PAGE, scope=paging.waiting)
     return page.respond(
         "pauses.html",
-        pauses=shown,
+        pauses=shown["items"],
         now=now,
         home=HOME,
-        more=f"{HOME}?{urlencode({'before': str(shown[-1].id)})}" if len(found) > PAGE else None,
+        more=(cursor := shown["next_cursor"]) and f"{HOME}?{urlencode({'cursor': cursor})}",
     )
 
 

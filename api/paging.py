@@ -1,8 +1,9 @@
 """Pages by key, never by offset: a cursor says after which row to go on."""
 
+import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,8 @@ class CursorInvalid(BadRequest):
 
 
 _ID = 16
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_UNIT = dt.timedelta(microseconds=1)
 ANSWER = {"Link": {"schema": {"type": "string"}, "description": 'The next page, rel="next".'}}
 
 
@@ -30,18 +33,42 @@ def before(cursor: str | None, *, scope: bytes = b"") -> uuid.UUID | None:
     """
     if cursor is None:
         return None
-    key = unsign(_purpose(), cursor)
-    if key is None or key[_ID:] != scope:
+    row, rest = _read(cursor)
+    if rest != scope:
         raise CursorInvalid
-    return uuid.UUID(bytes=key[:_ID])
+    return row
 
 
-def page(rows: Sequence[Any], limit: int, *, scope: bytes = b"") -> dict[str, Any]:
-    """Up to `limit` of `rows`, which hold one more where there is a next page."""
+def after(cursor: str | None) -> tuple[uuid.UUID, dt.datetime | None] | None:
+    """The id that a cursor of a list by waiting time names, and since when that row waited.
+
+    Raises:
+        CursorInvalid: it was changed, or comes from another route.
+    """
+    if cursor is None:
+        return None
+    row, since = _read(cursor)
+    return row, _EPOCH + int.from_bytes(since, "big") * _UNIT if since else None
+
+
+def waiting(row: Any) -> bytes:
+    """The scope of such a list: since when a row waits, nothing where it does not."""
+    since = row.waits_since
+    return b"" if since is None else ((since - _EPOCH) // _UNIT).to_bytes(8, "big")
+
+
+def page(
+    rows: Sequence[Any], limit: int, *, scope: bytes | Callable[[Any], bytes] = b""
+) -> dict[str, Any]:
+    """Up to `limit` of `rows`, which hold one more where there is a next page.
+
+    `scope` is what the cursor holds beside the id, the same for all rows or asked of the last.
+    """
     items = rows[:limit]
     cursor = None
     if len(rows) > limit:
-        cursor = sign(_purpose(), items[-1].id.bytes + scope)
+        rest = scope(items[-1]) if callable(scope) else scope
+        cursor = sign(_purpose(), items[-1].id.bytes + rest)
         _link(cursor)
     return {"items": items, "next_cursor": cursor}
 
@@ -51,6 +78,13 @@ def filters() -> bytes:
     asked = request.args.to_dict(flat=False)
     kept = {name: asked[name] for name in sorted(asked) if name not in {"cursor", "limit"}}
     return hashlib.sha256(urlencode(kept, doseq=True).encode()).digest()[:_ID]
+
+
+def _read(cursor: str) -> tuple[uuid.UUID, bytes]:
+    key = unsign(_purpose(), cursor)
+    if key is None:
+        raise CursorInvalid
+    return uuid.UUID(bytes=key[:_ID]), key[_ID:]
 
 
 def _link(cursor: str) -> None:

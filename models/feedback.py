@@ -224,6 +224,11 @@ class ReporterPause(Base):
         return self.appealed_at is not None and self.answered_at is None
 
     @property
+    def waits_since(self) -> dt.datetime | None:
+        """Since when an appeal waits for its answer, if one does."""
+        return self.appealed_at if self.awaits_answer else None
+
+    @property
     def appeal_granted(self) -> bool | None:
         """Whether the answer to the appeal lifted the pause, be it over or not; None before."""
         return None if self.answered_at is None else self.lifted_at == self.answered_at

@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from models import Citizen, Report, ReporterPause
@@ -20,6 +20,7 @@ from services.text import tidy
 
 MOST_DAYS = 90
 MOST_CHARACTERS = 1000
+_OPEN_APPEAL = and_(ReporterPause.appealed_at.is_not(None), ReporterPause.answered_at.is_(None))
 
 
 class PausingNotYours(Forbidden):
@@ -201,11 +202,14 @@ def pauses(
     session: Session,
     actor: Actor,
     *,
-    before: uuid.UUID | None = None,
+    after: tuple[uuid.UUID, dt.datetime | None] | None = None,
     limit: int,
     at: dt.datetime,
 ) -> Sequence[ReporterPause]:
-    """Pauses that last or whose appeal waits for an answer, with their reports, newest first.
+    """Pauses that last or whose appeal waits for an answer, with their reports.
+
+    Open appeals come first, those that wait longest before the others; then the newest pauses.
+    `after` is the pause with which a page ended, and since when its appeal waited at that time.
 
     Who has to pause is not among what is shown, and neither is which pauses are one person's.
 
@@ -213,11 +217,36 @@ def pauses(
         PausesNotYours
     """
     _require(actor)
-    open_appeal = and_(ReporterPause.appealed_at.is_not(None), ReporterPause.answered_at.is_(None))
-    query = _shown(actor).where(or_(running(at), open_appeal))
-    if before is not None:
-        query = query.where(ReporterPause.id < before)
-    return session.scalars(query.order_by(ReporterPause.id.desc()).limit(limit)).all()
+    query = _shown(actor).where(or_(running(at), _OPEN_APPEAL))
+    waits = case((_OPEN_APPEAL, ReporterPause.appealed_at))
+    if after is not None:
+        last, since = after
+        later = ReporterPause.id < last
+        query = query.where(
+            and_(waits.is_(None), later)
+            if since is None
+            else or_(waits.is_(None), waits > since, and_(waits == since, later))
+        )
+    return session.scalars(
+        query.order_by(waits.asc().nulls_last(), ReporterPause.id.desc()).limit(limit)
+    ).all()
+
+
+def open_appeals(session: Session, actor: Actor) -> int:
+    """How many appeals wait for an answer that `actor` may give."""
+    if not permissions.holds(actor, Duty.SEE_PAUSES):
+        return 0
+    query = (
+        select(func.count())
+        .select_from(ReporterPause)
+        .join(ReporterPause.report)
+        .where(
+            permissions.workable(actor, Action.END_PAUSE),
+            _OPEN_APPEAL,
+            ReporterPause.blocked_by_id != actor.id,
+        )
+    )
+    return session.scalar(query) or 0
 
 
 def pause(session: Session, actor: Actor, pause_id: uuid.UUID) -> ReporterPause:

@@ -100,6 +100,23 @@ def test_an_appeal_is_granted_on_its_page_also_when_the_pause_has_run_out(
     assert ("<dt>Bỏ tạm khóa" in page) != late
 
 
+def test_how_many_appeals_wait_stands_in_the_navigation_of_who_may_answer(
+    desk, session, citizen, maker, pause, statements
+):
+    colleague, handler = desk("administrator"), desk("handler", "so-xay-dung")
+    before = colleague.page("/admin/")
+    appeal(session, citizen, pause)
+
+    with statements() as seen:
+        after = colleague.page("/admin/")
+
+    assert "ý kiến phản đối chờ bạn trả lời" not in before
+    assert re.search(r"<b>1<span class=.hidden.> ý kiến phản đối chờ bạn trả lời", after)
+    assert len([text for text in seen if "reporter_blocks" in text]) == 1
+    for somebody in (maker, handler):
+        assert "chờ bạn trả lời" not in somebody.page("/admin/")
+
+
 def test_a_pause_is_ended_with_a_reason(desk, pause):
     somebody = desk()
     address = f"{HOME}/{pause.id}"

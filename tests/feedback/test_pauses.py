@@ -1,5 +1,6 @@
 """Whoever has to pause appeals, somebody else answers, and a pause may end early."""
 
+import datetime as dt
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -153,6 +154,62 @@ def test_the_list_takes_the_same_number_of_statements_however_long_it_is(
         counts.append(len(seen))
 
     assert counts[0] == counts[1]
+
+
+def test_open_appeals_come_first_and_those_that_wait_longest_before_the_others(
+    app, client, session, maker, clock
+):
+    made = []
+    for _ in range(6):
+        author = factories.a_citizen(session)
+        sent = factories.a_report(session, author)
+        pause = feedback.pause_reporter(session, maker.actor, sent.id, days=7, reason="x", at=NOON)
+        made.append((factories.citizen_actor(author), pause))
+    for minute, number in enumerate([4, 1, 3]):
+        actor, pause = made[number]
+        at = NOON + dt.timedelta(minutes=minute, microseconds=1)
+        feedback.appeal(session, actor, pause.id, at=at, **APPEAL)
+    session.commit()
+    clock.forward(hours=1)
+    headers = factories.bearer(app, session, factories.a_staff(session))
+
+    seen, address = [], f"{THEIRS}?limit=1"
+    while address:
+        answer = client.get(address, headers=headers)
+        seen += [item["id"] for item in answer.json["items"]]
+        cursor = answer.json["next_cursor"]
+        address = cursor and f"{THEIRS}?limit=1&cursor={cursor}"
+        if len(seen) == 1:
+            # That it was answered meanwhile loses nothing of what comes after it.
+            refuse(session, factories.a_staff(session).actor, made[4][1], at=clock.now)
+            session.commit()
+
+    order = [str(made[number][1].id) for number in (4, 1, 3, 5, 4, 2, 0)]
+    assert seen == order
+
+
+def test_a_cursor_of_another_list_is_none_of_pauses(app, client, session, maker):
+    headers = factories.bearer(app, session, maker)
+
+    answer = client.get(f"{THEIRS}?cursor=nonsense", headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (400, "cursor_invalid")
+
+
+def test_open_appeals_are_counted_for_those_who_may_answer_them(session, maker, appealed):
+    assert feedback.open_appeals(session, maker.actor) == 0
+    for roles, places, count in (
+        ((("dispatcher", None),), None, 1),
+        ((("administrator", None),), None, 1),
+        ((("dispatcher", None),), ["02014"], 0),
+        ((("handler", "so-xay-dung"),), None, 0),
+        ((("auditor", None),), None, 0),
+    ):
+        actor = factories.a_staff(session, roles, places=places).actor
+        assert feedback.open_appeals(session, actor) == count
+    colleague = factories.a_staff(session).actor
+    refuse(session, colleague, appealed)
+    assert feedback.open_appeals(session, colleague) == 0
 
 
 def test_a_pause_that_is_over_is_listed_while_its_appeal_waits(session, appealed):

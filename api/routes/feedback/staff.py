@@ -157,19 +157,20 @@ def departments() -> Any:
 @blp.response(200, page_of(StaffPauseOut), headers=paging.ANSWER)
 @fails(CursorInvalid, PausesNotYours)
 def pauses(asked: dict[str, Any]) -> Any:
-    """Pauses that last or whose appeal waits for an answer, newest first
+    """Pauses that last or whose appeal waits for an answer
 
+    Open appeals come first, those that wait longest before the others, and then the newest pauses.
     Dispatchers see those of reports of their places, administrators all; nobody their own.
     """
     with current.db.reading() as session:
         found = feedback.pauses(
             session,
             auth.actor(),
-            before=paging.before(asked["cursor"]),
+            after=paging.after(asked["cursor"]),
             limit=asked["limit"] + 1,
             at=current.now(),
         )
-    return paging.page(found, asked["limit"])
+    return paging.page(found, asked["limit"], scope=paging.waiting)
 
 
 @blp.post("/pauses/<uuid:pause_id>/lifting")
