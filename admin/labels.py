@@ -48,8 +48,8 @@ STEPS = {
     "breach:edit": ("Lưu hồ sơ", "Đã lưu hồ sơ."),
     "breach:notify": ("Ghi đã thông báo", "Đã ghi thời điểm thông báo cho cơ quan chuyên trách."),
     "breach:close": ("Đóng vụ việc", "Đã đóng vụ việc."),
-    "pause_reporter": ("Tạm khoá người gửi", "Đã tạm khoá người gửi và báo cho họ biết."),
-    "lift_pause": ("Bỏ tạm khoá", "Đã bỏ tạm khoá và báo cho người gửi."),
+    "pause_reporter": ("Tạm khóa người gửi", "Đã tạm khóa người gửi và báo cho họ biết."),
+    "lift_pause": ("Bỏ tạm khóa", "Đã bỏ tạm khóa và báo cho người gửi."),
     "grant_appeal": (
         "Chấp nhận phản đối",
         "Đã chấp nhận ý kiến phản đối và báo cho người gửi.",
@@ -62,16 +62,16 @@ STEPS = {
     "rename": ("Lưu họ tên", "Đã lưu họ tên."),
     "add_role": ("Thêm vai trò", "Đã lưu vai trò."),
     "remove_role": ("Gỡ", "Đã gỡ vai trò."),
-    "disable": ("Khoá tài khoản", "Đã khoá tài khoản và kết thúc các phiên làm việc."),
+    "disable": ("Khóa tài khoản", "Đã khóa tài khoản và kết thúc các phiên làm việc."),
     "release": ("Gỡ tài khoản đã gắn", "Đã gỡ tài khoản và kết thúc các phiên làm việc."),
-    "enable": ("Mở khoá tài khoản", "Đã mở khoá tài khoản."),
+    "enable": ("Mở khóa tài khoản", "Đã mở khóa tài khoản."),
 }
 # What the system does when a request is finished, said before it is done.
 REMEDIES = {
     "export": "Lập bản sao toàn bộ dữ liệu; người yêu cầu được báo khi tải được, trong 7 ngày",
-    "deletion": "Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày; người yêu cầu được báo và có thể "
-    "huỷ trước lúc đó",
-    "end_relation": "Kết thúc quan hệ với trẻ và xoá ngay thông tin đã khai về trẻ",
+    "deletion": "Hẹn xóa tài khoản và dữ liệu cá nhân sau 7 ngày; người yêu cầu được báo và có thể "
+    "hủy trước lúc đó",
+    "end_relation": "Kết thúc quan hệ với trẻ và xóa ngay thông tin đã khai về trẻ",
     "withdraw": "Rút lại mọi sự đồng ý đang có; việc xử lý theo luật vẫn tiếp tục",
 }
 NO_REMEDY = {
@@ -82,7 +82,7 @@ NO_REMEDY = {
 }
 NO_REMEDY_NOW = (
     "Hệ thống không có gì để tự thực hiện cho yêu cầu này: không có sự đồng ý nào đang có, quan hệ "
-    "đã kết thúc, hoặc việc xoá đã được hẹn. Hãy ghi đã làm gì."
+    "đã kết thúc, hoặc việc xóa đã được hẹn. Hãy ghi đã làm gì."
 )
 EVENTS = {
     "created": "Người dân gửi phản ánh",

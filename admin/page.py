@@ -27,7 +27,7 @@ class Link(NamedTuple):
 
 NAV = (
     Link("/admin/", "Phản ánh"),
-    Link("/admin/pauses", "Tạm khoá", Duty.SEE_PAUSES),
+    Link("/admin/pauses", "Tạm khóa", Duty.SEE_PAUSES),
     Link("/admin/people", "Cán bộ", Duty.MANAGE_STAFF),
     Link("/admin/data-requests", "Yêu cầu dữ liệu", Duty.HANDLE_REQUESTS),
     Link("/admin/guardians", "Giám hộ", Duty.CHECK_GUARDIANS),

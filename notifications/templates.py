@@ -122,9 +122,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "account_deletion_asked": _account(
         vi=Text(
-            "Tài khoản của bạn sẽ bị xoá",
-            "Theo yêu cầu của bạn, tài khoản và dữ liệu cá nhân của bạn sẽ bị xoá sau {due}. Trước "
-            "lúc đó bạn có thể huỷ yêu cầu. Nếu không phải bạn yêu cầu, hãy huỷ ngay và kiểm tra "
+            "Tài khoản của bạn sẽ bị xóa",
+            "Theo yêu cầu của bạn, tài khoản và dữ liệu cá nhân của bạn sẽ bị xóa sau {due}. Trước "
+            "lúc đó bạn có thể hủy yêu cầu. Nếu không phải bạn yêu cầu, hãy hủy ngay và kiểm tra "
             "các thiết bị đang đăng nhập.",
         ),
         en=Text(
@@ -137,7 +137,7 @@ KINDS: Mapping[str, Kind] = {
     "account_deletion_undone": _account(
         vi=Text(
             "Tài khoản của bạn được giữ lại",
-            "Yêu cầu xoá tài khoản của bạn, dự kiến thực hiện sau {due}, đã được huỷ.",
+            "Yêu cầu xóa tài khoản của bạn, dự kiến thực hiện sau {due}, đã được hủy.",
         ),
         en=Text(
             "Your account stays",
@@ -340,7 +340,7 @@ KINDS: Mapping[str, Kind] = {
         vi=Text(
             "Quan hệ với trẻ đã kết thúc",
             "Trẻ mà bạn khai đã đủ 16 tuổi nên tự quyết định về dữ liệu của mình. Thông tin bạn đã "
-            "khai về trẻ đã được xoá.",
+            "khai về trẻ đã được xóa.",
         ),
         en=Text(
             "Relation to a child ended",
@@ -352,7 +352,7 @@ KINDS: Mapping[str, Kind] = {
         vi=Text(
             "Quan hệ với trẻ không được kiểm tra kịp",
             "Quan hệ với trẻ mà bạn khai chưa được xác nhận sau {days} ngày nên thông tin đã khai "
-            "được xoá. Bạn có thể khai lại.",
+            "được xóa. Bạn có thể khai lại.",
         ),
         en=Text(
             "Relation to a child was not checked in time",
@@ -364,7 +364,7 @@ KINDS: Mapping[str, Kind] = {
         vi=Text(
             "Quan hệ với trẻ đã kết thúc theo yêu cầu",
             "Theo yêu cầu của bạn, quan hệ với trẻ đã kết thúc và thông tin bạn đã khai về trẻ "
-            "được xoá.",
+            "được xóa.",
         ),
         en=Text(
             "Relation to a child ended as you asked",

@@ -39,7 +39,7 @@ class PersonNotFound(NotFound):
 class OwnAccount(Forbidden):
     """Nobody changes their own roles or disables themselves; ask another administrator."""
 
-    vi = "Không ai tự đổi vai trò hay tự khoá tài khoản của mình; hãy nhờ quản trị viên khác."
+    vi = "Không ai tự đổi vai trò hay tự khóa tài khoản của mình; hãy nhờ quản trị viên khác."
 
 
 class CitizenNumberMalformed(Invalid):

@@ -98,18 +98,18 @@ _TITLES = {
         "Đưa phản ánh về hàng đợi của đơn vị",
         "Gave a colleague's report back to the department",
     ),
-    Deed.REPORT_PAUSE_REPORTER: ("Tạm khoá người gửi phản ánh", "Had a reporter pause"),
+    Deed.REPORT_PAUSE_REPORTER: ("Tạm khóa người gửi phản ánh", "Had a reporter pause"),
     Deed.REPORT_LIFT_PAUSE: (
-        "Bỏ tạm khoá người gửi phản ánh",
+        "Bỏ tạm khóa người gửi phản ánh",
         "Ended the pause of a reporter",
     ),
-    Deed.REPORT_APPEAL_PAUSE: ("Phản đối việc tạm khoá", "Appealed against a pause"),
+    Deed.REPORT_APPEAL_PAUSE: ("Phản đối việc tạm khóa", "Appealed against a pause"),
     Deed.REPORT_GRANT_APPEAL: (
         "Chấp nhận phản đối về lần tạm khóa đã hết hạn",
         "Granted an appeal against a pause that had run out",
     ),
     Deed.REPORT_KEEP_PAUSE: (
-        "Giữ việc tạm khoá sau khi xem ý kiến phản đối",
+        "Giữ việc tạm khóa sau khi xem ý kiến phản đối",
         "Kept a pause after an appeal",
     ),
     Deed.REPORT_READ_REPORTER: ("Xem ai đã gửi phản ánh", "Looked at who sent a report"),
@@ -129,8 +129,8 @@ _TITLES = {
     Deed.STAFF_INVITE: ("Mời cán bộ hoặc đổi vai trò", "Invited staff or changed their roles"),
     Deed.STAFF_RENAME: ("Sửa họ tên cán bộ", "Corrected the name of a member of staff"),
     Deed.STAFF_CHANGE_ROLES: ("Đổi vai trò cán bộ", "Changed the roles of a member of staff"),
-    Deed.STAFF_DISABLE: ("Khoá tài khoản cán bộ", "Disabled a member of staff"),
-    Deed.STAFF_ENABLE: ("Mở khoá tài khoản cán bộ", "Enabled a member of staff again"),
+    Deed.STAFF_DISABLE: ("Khóa tài khoản cán bộ", "Disabled a member of staff"),
+    Deed.STAFF_ENABLE: ("Mở khóa tài khoản cán bộ", "Enabled a member of staff again"),
     Deed.STAFF_RELEASE: (
         "Gỡ tài khoản khỏi cán bộ",
         "Took a member of staff apart from an account",

@@ -26,7 +26,7 @@ _OPEN_APPEAL = and_(ReporterPause.appealed_at.is_not(None), ReporterPause.answer
 class PausingNotYours(Forbidden):
     """Only dispatchers make a reporter pause."""
 
-    vi = "Chỉ cán bộ điều phối được tạm khoá người gửi."
+    vi = "Chỉ cán bộ điều phối được tạm khóa người gửi."
 
 
 class ReporterUnknown(Conflict):
@@ -38,31 +38,31 @@ class ReporterUnknown(Conflict):
 class PausedAlready(Conflict):
     """The reporter has to pause for this report already, until {local_time}."""
 
-    vi = "Người gửi đang bị tạm khoá vì phản ánh này đến {local_time}."
+    vi = "Người gửi đang bị tạm khóa vì phản ánh này đến {local_time}."
 
 
 class PauseUnlikely(Invalid):
     """A pause lasts from 1 to {most_days} days and has a reason."""
 
-    vi = "Thời gian tạm khoá từ 1 đến {most_days} ngày và phải có lý do."
+    vi = "Thời gian tạm khóa từ 1 đến {most_days} ngày và phải có lý do."
 
 
 class PausesNotYours(Forbidden):
     """Only dispatchers and administrators see who has to pause."""
 
-    vi = "Chỉ cán bộ điều phối và quản trị viên xem được các lần tạm khoá."
+    vi = "Chỉ cán bộ điều phối và quản trị viên xem được các lần tạm khóa."
 
 
 class PauseNotFound(NotFound):
     """There is no such pause."""
 
-    vi = "Không có lần tạm khoá này."
+    vi = "Không có lần tạm khóa này."
 
 
 class PauseOver(Conflict):
     """This pause is over."""
 
-    vi = "Lần tạm khoá này đã kết thúc."
+    vi = "Lần tạm khóa này đã kết thúc."
 
 
 class PauseWordsNeeded(Invalid):
@@ -74,7 +74,7 @@ class PauseWordsNeeded(Invalid):
 class AppealedAlready(Conflict):
     """You have appealed against this pause already."""
 
-    vi = "Bạn đã gửi ý kiến phản đối về lần tạm khoá này."
+    vi = "Bạn đã gửi ý kiến phản đối về lần tạm khóa này."
 
 
 class NoAppealOpen(Conflict):
@@ -87,7 +87,7 @@ class OwnPause(Forbidden):
     """Who made a pause does not decide on the appeal against it; leave it to a colleague."""
 
     vi = (
-        "Người đã tạm khoá không tự quyết định về ý kiến phản đối; hãy để đồng nghiệp khác xem xét."
+        "Người đã tạm khóa không tự quyết định về ý kiến phản đối; hãy để đồng nghiệp khác xem xét."
     )
 
 

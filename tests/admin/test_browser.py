@@ -146,9 +146,9 @@ def test_somebody_is_invited_given_a_role_and_disabled(sit_down, office, javascr
     page.get_by_role("button", name="Gỡ vai trò Điều phối").click()
     expect(page.get_by_role("status")).to_have_text("Đã gỡ vai trò.")
 
-    page.get_by_text("Khoá tài khoản", exact=True).first.click()
-    page.get_by_role("button", name="Khoá tài khoản").click()
-    expect(page.get_by_text("Đã khoá", exact=True)).to_be_visible()
+    page.get_by_text("Khóa tài khoản", exact=True).first.click()
+    page.get_by_role("button", name="Khóa tài khoản").click()
+    expect(page.get_by_text("Đã khóa", exact=True)).to_be_visible()
     page.goto(f"{office.url}/admin/people?state=disabled")
     expect(page.get_by_role("link", name="Lý Thị Mới")).to_be_visible()
     assert page.complaints == []
@@ -157,19 +157,19 @@ def test_somebody_is_invited_given_a_role_and_disabled(sit_down, office, javascr
 def test_a_dispatcher_has_the_author_of_a_report_pause(sit_down, sent):
     page = sit_down("dieuphoi1")
     open_report(page, sent)
-    page.get_by_text("Tạm khoá người gửi", exact=True).first.click()
+    page.get_by_text("Tạm khóa người gửi", exact=True).first.click()
     page.get_by_label("Số ngày").fill("3")
-    page.get_by_label("Vì sao tạm khoá").fill("Lời lẽ xúc phạm.")
-    page.get_by_role("button", name="Tạm khoá người gửi").click()
-    expect(page.get_by_role("status")).to_contain_text("Đã tạm khoá người gửi")
+    page.get_by_label("Vì sao tạm khóa").fill("Lời lẽ xúc phạm.")
+    page.get_by_role("button", name="Tạm khóa người gửi").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã tạm khóa người gửi")
     expect(page.get_by_text("Lời lẽ xúc phạm.")).to_be_visible()
     assert "Nguyễn Thị Thử" not in page.content()
 
-    page.get_by_role("link", name="Xem hoặc bỏ tạm khoá").click()
-    page.get_by_text("Bỏ tạm khoá", exact=True).first.click()
+    page.get_by_role("link", name="Xem hoặc bỏ tạm khóa").click()
+    page.get_by_text("Bỏ tạm khóa", exact=True).first.click()
     page.get_by_label("Lý do").fill("Đã xem lại.")
-    page.get_by_role("button", name="Bỏ tạm khoá").click()
-    expect(page.get_by_role("status")).to_contain_text("Đã bỏ tạm khoá")
+    page.get_by_role("button", name="Bỏ tạm khóa").click()
+    expect(page.get_by_role("status")).to_contain_text("Đã bỏ tạm khóa")
     assert page.complaints == []
 
 
@@ -407,7 +407,7 @@ def test_the_pages_of_privacy_are_for_everybody_and_every_screen(sit_down, offic
     look()
     page.get_by_label("Trả lời người yêu cầu").first.fill("Sẽ xóa trong tuần này.")
     page.get_by_role("button", name="Chấp nhận", exact=True).click()
-    expect(page.get_by_text("Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày")).to_be_visible()
+    expect(page.get_by_text("Hẹn xóa tài khoản và dữ liệu cá nhân sau 7 ngày")).to_be_visible()
     look()
     page.goto(f"{office.url}/admin/data-requests?state=ended")
     look()

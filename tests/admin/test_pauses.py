@@ -14,7 +14,7 @@ XSS = "<script>alert(1)</script>"
 
 @pytest.fixture
 def maker(desk):
-    return desk(name="Lê Thị Khoá")
+    return desk(name="Lê Thị Khóa")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_list_says_for_which_report_until_when_why_and_by_whom(desk, report,
     assert pause.report_id == report.id
     for somebody in (desk(), desk("administrator")):
         page = somebody.page(HOME)
-        for told in (report.code, "30/11/2026 10:00", "Xúc phạm", "Lê Thị Khoá"):
+        for told in (report.code, "30/11/2026 10:00", "Xúc phạm", "Lê Thị Khóa"):
             assert told in page
         assert "Người Gửi Tin" not in page
         assert XSS not in page
@@ -126,9 +126,9 @@ def test_a_pause_is_ended_with_a_reason(desk, pause):
 
     assert blank.status_code == 422
     page = somebody.page(done.headers["Location"])
-    assert "Đã bỏ tạm khoá và báo cho người gửi." in page
+    assert "Đã bỏ tạm khóa và báo cho người gửi." in page
     assert "Không còn gì để quyết định." in page
-    assert "Không có ai đang bị tạm khoá." in somebody.page(HOME)
+    assert "Không có ai đang bị tạm khóa." in somebody.page(HOME)
 
 
 def test_a_step_that_is_none_is_refused(desk, pause):

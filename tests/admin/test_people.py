@@ -177,7 +177,7 @@ def test_an_account_is_disabled_and_enabled_again(administrator, session, handle
     page = administrator.page(f"{PEOPLE}/{handler.id}")
     change(administrator, handler, "disabled", version="2", step="enable")
 
-    assert "Đã khoá" in page
+    assert "Đã khóa" in page
     session.expire_all()
     assert session.get_one(Staff, handler.id).disabled_at is None
 

@@ -537,7 +537,7 @@ def test_what_the_system_will_do_is_said_before_and_done_with_the_step(
     page = administrator.page(f"{REQUESTS}/{request.id}")
     done = take(administrator, request, "finish", version=2, does="deletion")
 
-    assert "Hẹn xoá tài khoản và dữ liệu cá nhân sau 7 ngày" in page
+    assert "Hẹn xóa tài khoản và dữ liệu cá nhân sau 7 ngày" in page
     assert 'value="deletion" required>' in page.replace("required >", "required>")
     assert "checked" not in page
     assert done.status_code == 303

@@ -365,7 +365,7 @@ def test_the_author_is_made_to_pause_without_being_shown(desk, report):
     answer = pause(dispatcher, report)
 
     page = dispatcher.page(answer.headers["Location"])
-    for shown in ("Đã tạm khoá người gửi", "Đến 26/11/2026 10:00", "Lời lẽ xúc phạm."):
+    for shown in ("Đã tạm khóa người gửi", "Đến 26/11/2026 10:00", "Lời lẽ xúc phạm."):
         assert shown in page
     assert "Người Gửi Tin" not in page
     assert f"/admin/reports/{report.id}/pause" not in page
@@ -399,7 +399,7 @@ def test_a_pause_that_a_colleague_made_meanwhile_is_told(desk, report):
     answer = pause(desk(), report, reason="Tin giả.")
 
     assert answer.status_code == 409
-    assert "đang bị tạm khoá vì phản ánh này đến 26/11/2026 10:00" in answer.text
+    assert "đang bị tạm khóa vì phản ánh này đến 26/11/2026 10:00" in answer.text
     assert "Tin giả." in answer.text
 
 

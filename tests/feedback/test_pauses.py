@@ -25,7 +25,7 @@ def report(session, citizen):
 
 @pytest.fixture
 def maker(session):
-    return factories.a_staff(session, name="Lê Thị Khoá")
+    return factories.a_staff(session, name="Lê Thị Khóa")
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_the_list_names_a_report_and_nobody_who_sent_it(
 
     (item,) = answer.json["items"]
     assert (item["id"], item["report_code"]) == (str(appealed.id), report.code)
-    assert item["blocked_by"] == "Lê Thị Khoá"
+    assert item["blocked_by"] == "Lê Thị Khóa"
     assert (item["reason"], item["appeal"]) == ("Lời lẽ xúc phạm.", APPEAL["text"])
     assert str(citizen.id) not in answer.text
     assert citizen.name not in answer.text

@@ -334,7 +334,7 @@ def test_the_first_device_is_no_news(sign_in, session, citizen):
 def test_a_sign_in_on_another_device_is_told_and_pushed(sign_in, session, citizen, context, phones):
     phone = sign_in(citizen)
     phone.ask_for_pushes("the-phone")
-    sign_in(citizen, model="Gọi 0912345678 để mở khoá")
+    sign_in(citizen, model="Gọi 0912345678 để mở khóa")
 
     (message,) = session.scalars(select(InboxMessage))
     tasks.push(context, message.id)
