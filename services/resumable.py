@@ -114,12 +114,17 @@ def whole(
     _check(session, upload, piece, offset)
     if not piece or offset + len(piece) < upload.length:
         return None
-    pieces = session.scalars(
-        select(UploadPiece.content)
-        .where(UploadPiece.upload_id == upload_id)
-        .order_by(UploadPiece.offset)
+    before = b"".join(
+        session.scalars(
+            select(UploadPiece.content)
+            .where(UploadPiece.upload_id == upload_id)
+            .order_by(UploadPiece.offset)
+        )
     )
-    return b"".join([*pieces, piece])
+    if len(before) != offset:
+        # Somebody completed it between the two statements.
+        raise OffsetWrong(offset=upload.length)
+    return before + piece
 
 
 def append(
