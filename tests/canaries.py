@@ -15,7 +15,7 @@ from psycopg import sql
 
 ISSUED: set[str] = set()
 # As they would stand in a line of the log.
-_LONG = re.compile(r"[A-Za-z0-9_.-]{20,}|[0-9]{9,}")
+_LONG = re.compile(r"[A-Za-z0-9_.-]{20,}|\+?[0-9]{9,}")
 
 
 def issue(value: str) -> str:
@@ -48,16 +48,25 @@ def in_folder(folder: Path) -> str:
 
 
 def in_tables(url: str) -> set[str]:
-    """The canaries in any table of one database, as its owner reads them."""
-    found: set[str] = set()
-    with psycopg.connect(url) as connection:
+    """The canaries in any table of one database, as its owner reads them.
+
+    This is what a search of the files cannot see where values are compressed, or cut in pieces.
+    """
+    with tempfile.TemporaryDirectory() as made, psycopg.connect(url) as connection:
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relkind = 'r'"
             " AND relnamespace = 'public'::regnamespace"
         ).fetchall()
         for (name,) in names:
-            statement = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(name))
-            with connection.cursor().copy(statement) as rows:
-                for row in rows:
-                    found |= set(_LONG.findall(bytes(row).decode())) & ISSUED
-    return found
+            # The text shows numbers and JSON, the binary form what is inside of bytes.
+            for form in ("text", "binary"):
+                statement = sql.SQL("COPY {} TO STDOUT (FORMAT {})").format(
+                    sql.Identifier(name), sql.SQL(form)
+                )
+                with (
+                    Path(made, f"{name}.{form}").open("wb") as file,
+                    connection.cursor().copy(statement) as rows,
+                ):
+                    file.writelines(rows)
+        lines = in_folder(Path(made)).splitlines()
+    return {line.rpartition(":")[2] for line in lines}
