@@ -218,6 +218,9 @@ def refresh(session: Session, token: str, *, keys: Keys, at: dt.datetime) -> Tok
     if repeated:
         # The same token again, although it is stored nowhere: it follows from the old one.
         next_token = _derived(token, row.salt)
+        if successor is not None and successor.rotated_at is None:
+            # Whoever asks a moment after the ten seconds must not void what was just given.
+            row.rotated_at = max(row.rotated_at or at, at)
     else:
         next_token = _successor(session, current, row, successor, token, at=at)
     current.last_used_at = at

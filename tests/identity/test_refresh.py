@@ -1,6 +1,7 @@
 """Sessions: rotation that forgives a lost answer, an alarm that does not forgive a thief."""
 
 import datetime as dt
+import math
 import random
 import threading
 import time
@@ -83,6 +84,25 @@ def test_within_ten_seconds_a_repetition_gets_the_same_token(use, first):
 
     assert use(first, seconds=10) == successor
     assert use(successor, minutes=10) is not None
+
+
+def test_two_repetitions_get_the_same_token_although_ten_seconds_end_between_them(use, first):
+    use(first, minutes=10)
+    repeated = use(first, seconds=9.9)
+
+    assert use(first, seconds=0.2) == repeated
+    assert use(repeated, minutes=10) is not None
+
+
+def test_repetitions_do_not_prolong_what_a_straggler_may_once_the_successor_is_used(
+    use, first, session, citizen
+):
+    second = use(first, minutes=10)
+    use(second)
+    assert use(first, seconds=9) == second
+
+    assert use(first, seconds=2) is None
+    assert alarms(session, citizen) == 1
 
 
 def test_a_straggler_is_no_thief_although_the_successor_was_used(use, first, session, citizen):
@@ -394,20 +414,56 @@ def test_a_desk_and_a_phone_may_share_an_installation(app, use, session, clock):
     assert all(use(token) for token in tokens)
 
 
-@pytest.mark.parametrize("refreshes", [300, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_bad_networks_sign_nobody_out(app, session, citizen, clock, refreshes):
-    chance = random.Random(20261123)  # noqa: S311 - a repeatable network, no secret
-    keys = app.extensions[EXTENSION].keys
-    token = factories.signed_in(app, session, citizen, clock()).refresh_token
-    for _ in range(refreshes):
-        clock.forward(seconds=chance.choice([1, 5, 11, 600, 7200, 86_400]))
-        if clock() > factories.NOON + dt.timedelta(days=150):
-            clock.now = factories.NOON
-            token = factories.signed_in(app, session, citizen, clock()).refresh_token
-        pair = identity.refresh(session, token, keys=keys, at=clock())
-        session.commit()
-        assert pair is not None
-        if chance.random() >= 0.05:
-            token = pair.refresh_token
+class Phone:
+    """A client on a bad network, with a session, a clock and connections of its own."""
 
-    assert alarms(session, citizen) == 0
+    LONGEST_GAP_S = 12 * 3600
+
+    def __init__(self, database, keys, token: str, seed: str) -> None:
+        self.database, self.keys, self.token = database, keys, token
+        self.chance = random.Random(seed)  # noqa: S311 - a repeatable network, no secret
+        self.at = factories.NOON
+        self.asked = 0
+
+    def live(self, refreshes: int) -> None:
+        """Refresh so often; AssertionError once an answer means that the person is signed out."""
+        with ThreadPoolExecutor(3) as threads:
+            while self.asked < refreshes:
+                # As many gaps of seconds as of minutes and of hours.
+                gap = self.chance.uniform(0, math.log(self.LONGEST_GAP_S))
+                self.at += dt.timedelta(seconds=math.exp(gap))
+                together = 3 if self.chance.random() < 0.05 else 1
+                late = [self.chance.uniform(0, 9) for _ in range(together - 1)]
+                moments = [self.at + dt.timedelta(seconds=seconds) for seconds in (0, *late)]
+                self.asked += together
+                answers = set(threads.map(self._ask, moments))
+                assert len(answers) == 1, "those who asked together got different tokens"
+                assert None not in answers, "signed out"
+                self.at = max(moments)
+                if self.chance.random() >= 0.05:
+                    self.token = answers.pop()
+
+    def _ask(self, at: dt.datetime) -> str | None:
+        with self.database.transaction() as own:
+            pair = identity.refresh(own, self.token, keys=self.keys, at=at)
+            return None if pair is None else pair.refresh_token
+
+
+@pytest.mark.parametrize("refreshes", [320, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_bad_networks_sign_nobody_out(committed, settings, refreshes):
+    app = create_app(settings, db=committed)
+    keys = app.extensions[EXTENSION].keys
+    with committed.sessions() as own:
+        people = [factories.a_citizen(own) for _ in range(8)]
+        tokens = [
+            factories.signed_in(app, own, each, factories.NOON).refresh_token for each in people
+        ]
+    phones = [Phone(committed, keys, token, f"network {n}") for n, token in enumerate(tokens)]
+
+    with ThreadPoolExecutor(len(phones)) as threads:
+        list(threads.map(lambda phone: phone.live(refreshes // len(phones)), phones))
+
+    assert sum(phone.asked for phone in phones) >= refreshes
+    with committed.sessions() as own:
+        assert sessions_alive(own) == len(phones)
+        assert [alarms(own, each) for each in people] == [0] * len(people)
