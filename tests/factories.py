@@ -255,11 +255,12 @@ def jpeg(width: int = 640, height: int = 480, **options) -> bytes:
     return out.getvalue()
 
 
-def an_upload(session: Session, owner: Citizen, storage, content: bytes | None = None) -> uuid.UUID:
+def an_upload(
+    session: Session, owner: Citizen | Staff, storage, content: bytes | None = None
+) -> uuid.UUID:
     """A photo that was uploaded and cleaned."""
-    received = uploads.receive(
-        session, citizen_actor(owner), content or jpeg(), storage=storage, at=NOON
-    )
+    actor = owner.actor if isinstance(owner, Staff) else citizen_actor(owner)
+    received = uploads.receive(session, actor, content or jpeg(), storage=storage, at=NOON)
     uploads.finish(session, received.id, uploads.derive(received.id, storage=storage))
     uploads.discard_original(session, received.id, storage=storage)
     session.commit()

@@ -1,5 +1,7 @@
 """What is in the database, to see what a step changed."""
 
+from collections import Counter
+
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,16 @@ _CONTENTS = text(
         for name in TABLES
     )
 )
+# PostgreSQL's own count: it sees what functions and triggers do, and what another driver sends.
+_WRITTEN = text(
+    "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables"
+    " WHERE n_tup_ins + n_tup_upd + n_tup_del > 0"
+)
+
+
+def written(source: Connection | Session) -> Counter[str]:
+    """How many rows this transaction has written to each table, also where it took that back."""
+    return Counter(dict(source.execute(_WRITTEN).all()))
 
 
 def contents(source: Connection | Session) -> dict[str, str]:
