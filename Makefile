@@ -30,11 +30,12 @@ test-slow: setup ## run the tests of faults and load, which take minutes
 	@dev/tools.sh
 	@$(PY) -m pytest -m slow $(ARGS)
 
-lint: setup ## check style, types and who imports whom
+lint: setup ## check style, types, who imports whom, and what tests import
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports
+	@$(PY) -m tests
 
 fix: setup ## correct what ruff can correct by itself
 	@$(PY) -m ruff check --fix
