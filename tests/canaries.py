@@ -8,12 +8,15 @@ server log. The application's own log is searched after each test.
 import re
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
 ISSUED: set[str] = set()
+# Whose they are, by the id of the citizen, where that is known.
+OWNERS: dict[str, str] = {}
 # As they would stand in a line of the log.
 _LONG = re.compile(r"[A-Za-z0-9_.-]{20,}|\+?[0-9]{9,}")
 
@@ -23,10 +26,20 @@ def issue(value: str) -> str:
     return value
 
 
+def belong(owner: uuid.UUID, *values: str) -> None:
+    """Note that nobody but `owner` is answered these."""
+    OWNERS.update(dict.fromkeys(values, str(owner)))
+
+
 def in_lines_of_the_log(text: str) -> set[str]:
     """The canaries in what the application wrote, which are the lines that hold an object."""
     lines = (line for line in text.splitlines() if line.startswith("{"))
     return {word for line in lines for word in _LONG.findall(line)} & ISSUED
+
+
+def of_others(text: str, asker: str | None) -> set[str]:
+    """The canaries in an answer that belong to somebody else than the citizen who asked."""
+    return {word for word in _LONG.findall(text) if OWNERS.get(word, asker) != asker}
 
 
 def in_folder(folder: Path) -> str:

@@ -37,6 +37,7 @@ from simulators.thainguyen_id.app import create_app as create_provider
 from tests import canaries, factories
 from tests.postgres import Server, leaks, server
 from tests.processes import free_port, healthy, running, wait_for
+from tests.watching import WatchingClient
 
 ROOT = Path(__file__).parent.parent
 # What starts whole systems or browsers: two at once are too much for a machine of two cores.
@@ -97,6 +98,14 @@ def authorities_read_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         once = functools.cache(httpx.create_ssl_context)
         patch.setattr("httpx._transports.default.create_ssl_context", once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_watched() -> Iterator[None]:
+    """Every client of every application looks for what is other people's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flask, "test_client_class", WatchingClient)
         yield
 
 

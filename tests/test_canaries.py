@@ -87,3 +87,15 @@ def test_what_the_factories_invent_is_looked_for(app, session):
 
     told = {factories.VAULT.read(citizen, "number"), factories.VAULT.read(citizen, "phone")}
     assert told | {pair.access_token, pair.refresh_token} <= canaries.ISSUED
+
+
+def test_an_answer_that_holds_somebody_elses_number_is_found(app, session, monkeypatch):
+    citizen, other = factories.a_citizen(session), factories.a_citizen(session)
+    phone = factories.VAULT.read(citizen, "phone")
+    own, others = (factories.bearer(app, session, each) for each in (citizen, other))
+
+    assert app.test_client().get("/api/v1/me", headers=own).json["phone"] == phone
+    monkeypatch.setitem(canaries.OWNERS, phone, str(other.id))
+    with pytest.raises(AssertionError, match="to others"):
+        app.test_client().get("/api/v1/me", headers=own)
+    assert app.test_client().get("/api/v1/me", headers=others).status_code == 200
