@@ -29,7 +29,7 @@ def others(app, session):
     photo = factories.an_upload(session, other, app.extensions[EXTENSION].storage)
     child = factories.a_child(session, other)
     dispatcher = factories.a_staff(session).actor
-    pause = feedback.block_reporter(
+    pause = feedback.pause_reporter(
         session, dispatcher, report.id, days=2, reason="x", at=factories.NOON
     )
     session.commit()
