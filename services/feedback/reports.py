@@ -74,13 +74,8 @@ class ReporterBlocked(Forbidden):
         "Nếu không đồng ý, bạn có thể gửi ý kiến phản đối một lần trong ứng dụng."
     )
 
-    @property
-    def code(self) -> str:
-        """One for all, whatever became of an appeal: the app has one page for it."""
-        return "reporter_blocked"
 
-
-class AppealWaits(ReporterBlocked):
+class BlockedAppealWaits(ReporterBlocked):
     """No reports are taken from you until {local_time}; your appeal waits for an answer."""
 
     vi = (
@@ -89,7 +84,7 @@ class AppealWaits(ReporterBlocked):
     )
 
 
-class AppealAnswered(ReporterBlocked):
+class BlockedAppealAnswered(ReporterBlocked):
     """No reports are taken from you until {local_time}; your appeal was answered."""
 
     vi = (
@@ -135,7 +130,8 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
     """Take a citizen's report in, with its photos, deadlines, first notice and place.
 
     Raises:
-        ReporterBlocked, UnknownCategory, DescriptionBlank, OccurrenceUnlikely, OutsideProvince,
+        ReporterBlocked, BlockedAppealWaits, BlockedAppealAnswered, UnknownCategory,
+        DescriptionBlank, OccurrenceUnlikely, OutsideProvince,
         UnknownPlace, uploads.UploadsUnusable, limits.RateLimited
     """
     if pause := running_pause(session, actor.id, at=at):
@@ -196,14 +192,17 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
 
 
 def _refusal(pause: ReporterPause) -> ReporterBlocked:
-    facts: dict[str, Any] = {
-        "local_time": calendar.local_time(pause.until),
+    local_time = calendar.local_time(pause.until)
+    facts = {
         "until": pause.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "pause_id": str(pause.id),
     }
-    if pause.appealed_at is None:
-        return ReporterBlocked(**facts, appeal={"method": "POST", "path": APPEALS.format(pause.id)})
-    return AppealWaits(**facts) if pause.awaits_answer else AppealAnswered(**facts)
+    if pause.awaits_answer:
+        return BlockedAppealWaits(local_time=local_time, **facts)
+    if pause.appealed_at is not None:
+        return BlockedAppealAnswered(local_time=local_time, **facts)
+    appeal = {"method": "POST", "path": APPEALS.format(pause.id)}
+    return ReporterBlocked(local_time=local_time, appeal=appeal, **facts)
 
 
 def running(at: dt.datetime) -> ColumnElement[bool]:

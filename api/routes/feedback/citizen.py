@@ -30,6 +30,8 @@ from services.errors import BadRequest
 from services.feedback import ReportNotFound
 from services.feedback.pauses import AppealedAlready, PauseNotFound, PauseOver, PauseWordsNeeded
 from services.feedback.reports import (
+    BlockedAppealAnswered,
+    BlockedAppealWaits,
     DescriptionBlank,
     OccurrenceUnlikely,
     OutsideProvince,
@@ -128,6 +130,8 @@ def get_file(signed: str) -> Response:
     IdempotencyKeyReused,
     RequestInFlight,
     ReporterBlocked,
+    BlockedAppealWaits,
+    BlockedAppealAnswered,
     UnknownCategory,
     OutsideProvince,
     UnknownPlace,
