@@ -193,7 +193,7 @@ def submit(session: Session, actor: Actor, draft: Draft, *, at: dt.datetime) -> 
 
 def _refusal(pause: ReporterPause) -> ReporterBlocked:
     local_time = calendar.local_time(pause.until)
-    facts = {
+    facts: dict[str, Any] = {
         "until": pause.until.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "pause_id": str(pause.id),
     }
