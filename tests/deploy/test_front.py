@@ -106,7 +106,7 @@ def test_an_address_with_too_many_requests_under_way_is_told_to_come_again(postg
         stack.start_web("a")
         before = client.get("/api/v1/config")
         # On a busy machine nginx needs its time to see them all come, and go.
-        with a_flood(stack.url, SLOW_BODY, count=20):
+        with a_flood(stack.url, SLOW_BODY, count=30):
             refused = until(503, client)
         after = until(200, client)
 
