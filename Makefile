@@ -20,7 +20,7 @@ journey: setup ## walk the main journey through a running system and tell each s
 test: setup ## run the tests but the slow ones; ARGS are pytest's
 	@dev/tools.sh
 ifeq ($(strip $(ARGS)),)
-	@$(PY) -m pytest -n 2 -m "not slow and not alone"
+	@$(PY) -m pytest -n 3 -m "not slow and not alone"
 	@$(PY) -m pytest -m "not slow and alone"
 else
 	@$(PY) -m pytest -m "not slow" $(ARGS)
