@@ -29,7 +29,8 @@ HOME = "/admin/"
 # What one may return to is spelt out, so that no trick of spelling leads elsewhere.
 RETURNS_TO = re.compile(
     r"/admin/(reports/[0-9a-f-]{36}|people(/new|/[0-9a-f-]{36})?|audit"
-    r"|(data-requests|guardians|breaches)(/[0-9a-f-]{36})?)?(\?[A-Za-z0-9_.=&%+-]*)?"
+    r"|breaches/[0-9a-f-]{36}/notice|(data-requests|guardians|breaches|pauses)(/[0-9a-f-]{36})?)?"
+    r"(\?[A-Za-z0-9_.=&%+-]*)?"
 )
 
 

@@ -217,8 +217,8 @@ def release(
 ) -> Staff:
     """Take a member of staff apart from the citizen's account that they entered by.
 
-    For an account that is not theirs, or that the provider gave them anew. Their staff sessions
-    end; whoever signs in next at level 2 with the number of the invitation is them.
+    For when the provider gave them a new one. Their staff sessions end; whoever signs in next at
+    level 2 with the number of the invitation is them.
 
     Raises:
         NotAdministrator, PersonNotFound, Stale (`version` is not today's), OwnAccount, NotBound

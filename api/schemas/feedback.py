@@ -164,11 +164,10 @@ LIFTED = (
 )
 
 
-class PauseOut(Output):
-    """For so long I can send no reports, and what became of it."""
+class PauseFacts(Output):
+    """What both sides see of a pause."""
 
     id = fields.UUID()
-    report_id = fields.UUID(metadata={"description": "Because of this report of mine."})
     reason = fields.String()
     since = Moment(attribute="created_at")
     until = Moment()
@@ -179,28 +178,23 @@ class PauseOut(Output):
     answered_at = Moment(allow_none=True)
     answer = fields.String(allow_none=True)
     appeal_granted = fields.Boolean(allow_none=True, metadata={"description": GRANTED})
+
+
+class PauseOut(PauseFacts):
+    """For so long I can send no reports, and what became of it."""
+
+    report_id = fields.UUID(metadata={"description": "Because of this report of mine."})
 
 
 class AppealIn(Input):
     text = string(1, 1000, required=True)
 
 
-class StaffPauseOut(Output):
+class StaffPauseOut(PauseFacts):
     """A pause as those see it who may end it; who has to pause is not told."""
 
-    id = fields.UUID()
     report_code = fields.String(attribute="report.code")
-    reason = fields.String()
     blocked_by = fields.String(attribute="blocked_by.name")
-    since = Moment(attribute="created_at")
-    until = Moment()
-    lifted_at = Moment(allow_none=True, metadata={"description": LIFTED})
-    lift_reason = fields.String(allow_none=True)
-    appealed_at = Moment(allow_none=True)
-    appeal = fields.String(allow_none=True)
-    answered_at = Moment(allow_none=True)
-    answer = fields.String(allow_none=True)
-    appeal_granted = fields.Boolean(allow_none=True, metadata={"description": GRANTED})
 
 
 class PauseReasonIn(Input):

@@ -320,6 +320,25 @@ def test_pages_of_the_staff_view_are_returned_to(wanted):
     assert safe_next(wanted) == wanted
 
 
+# What is asked for in the background is no page, and /admin leads on to the queue.
+NO_PAGES = {"/admin", "/admin/new", "/admin/login", "/admin/callback", "/admin/signed-out"}
+
+
+def test_no_page_of_the_staff_view_is_forgotten(app):
+    rules = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/admin") and "GET" in rule.methods and "static" not in rule.rule
+    }
+    some_id = "0193b3c4-0000-7000-8000-000000000000"
+    pages = {re.sub(r"<uuid:\w+>", some_id, rule) for rule in rules - NO_PAGES}
+    # Without the stroke at the end, as links have it.
+    pages = {page if page == "/admin/" else page.rstrip("/") for page in pages}
+
+    assert {page for page in pages if safe_next(page) != page} == set()
+    assert len(pages) > 10
+
+
 def test_next_is_kept_safe_through_the_whole_sign_in(client, provider):
     provider.invite("dieuphoi1")
     callback = provider.send_back(client, "dieuphoi1", "/admin/login?next=//evil.test")
